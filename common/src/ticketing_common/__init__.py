@@ -1,0 +1,1 @@
+"""What every Ticketing service is built from; each module opens with what it owns."""

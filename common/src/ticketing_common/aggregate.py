@@ -1,0 +1,33 @@
+"""The base of every aggregate: a frozen value with an identity and a version."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """One thing that changes as a whole. Every change is a new value whose version is one higher.
+
+    Decisions in a service's models.py take an aggregate and return what becomes of it, version
+    untouched: the repository counts the versions, for only it knows whether a change was kept.
+    """
+
+    id: str
+    version: int = 0
+
+    def evolve(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+
+class EarlierEventUnderWay(Exception):
+    """An event came before the one that precedes it; it is put back and comes again."""
+
+
+def follows(event_version: int, copy_version: int) -> bool:
+    """Whether an event is the next one for a copy at `copy_version` (-1: no copy yet).
+
+    False: a duplicate, to be dropped. Raises EarlierEventUnderWay when there is a gap between them.
+    """
+    if event_version > copy_version + 1:
+        raise EarlierEventUnderWay(f"version {event_version} came while the copy is at {copy_version}")
+    return event_version == copy_version + 1

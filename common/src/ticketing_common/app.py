@@ -1,0 +1,208 @@
+"""The app factory: everything that the five services have in common around their own routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from ticketing_common import mongo
+from ticketing_common.asgi import BodyLimit, OriginCheck, RequestContext
+from ticketing_common.auth import lacks_session
+from ticketing_common.config import Settings
+from ticketing_common.errors import (
+    ErrorBody,
+    ErrorDetail,
+    MarketError,
+    NotSignedIn,
+    Unavailable,
+    error_response,
+    render,
+)
+from ticketing_common.logs import configure_logs, get_logger
+from ticketing_common.metrics import DEPENDENCY_UP
+
+Job = Callable[[asyncio.Event], Awaitable[None]]
+"""Work beside the requests, until the event says stop; what is in hand then is finished."""
+
+_STOP_WITHIN = 10.0
+_RESTART_AFTER = 1.0
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a service hangs into its app."""
+
+    name: str
+    settings: Settings
+    router: APIRouter | None = None
+    docs: str | None = None
+    """The path below which openapi.json and docs are served."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """What the routes' dependencies find on app.state."""
+    prepare: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Done before the first request, and repeated while MongoDB is down: the unique indexes are guards."""
+    jobs: Sequence[Job] = ()
+    checks: dict[str, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+    """A dependency's name, and what raises unless it answers."""
+    close: Sequence[Callable[[], Awaitable[None]]] = ()
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The app of a service: its routes, errors, health, metrics, jobs, and a stop that loses nothing."""
+    configure_logs(parts.settings.log_level, parts.settings.log_format, parts.name)
+    app = FastAPI(
+        title=f"Ticketing {parts.name}",
+        openapi_url=parts.docs and f"{parts.docs}/openapi.json",
+        docs_url=parts.docs and f"{parts.docs}/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(parts),
+        responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+    )
+    app.state.settings = parts.settings
+    for name, value in parts.state.items():
+        setattr(app.state, name, value)
+    _add_error_handlers(app)
+    if parts.router:
+        app.include_router(parts.router)
+    app.include_router(_cluster_routes(parts))
+    app.add_middleware(OriginCheck)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestContext)  # the outermost
+    return app
+
+
+def part(name: str) -> Callable[[Request], Awaitable[Any]]:
+    """The dependency by which a route gets what Parts.state holds under this name."""
+
+    async def find(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return find
+
+
+def serve(app: FastAPI, settings: Settings) -> None:
+    """Run the app until SIGTERM or SIGINT; requests in flight are answered first."""
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(_STOP_WITHIN),
+        timeout_keep_alive=65,  # longer than the ingress keeps its side, so that it never meets a closed one
+    )
+
+
+def _lifespan(parts: Parts) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        for prepare in parts.prepare:
+            await _until_mongo_answers(prepare)
+        stopping = asyncio.Event()
+        tasks = [asyncio.create_task(_keep_running(job, stopping)) for job in parts.jobs]
+        log.info("ready", service=parts.name)
+        yield
+        stopping.set()
+        if tasks:
+            _done, late = await asyncio.wait(tasks, timeout=_STOP_WITHIN)
+            for task in late:
+                task.cancel()
+        for close in parts.close:
+            await close()
+        log.info("stopped", service=parts.name)
+
+    return lifespan
+
+
+async def _until_mongo_answers(prepare: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            return await prepare()
+        except mongo.DOWN as error:
+            log.warning("waiting for mongodb", reason=str(error)[:120])
+            await asyncio.sleep(0.25)
+
+
+async def _keep_running(job: Job, stopping: asyncio.Event) -> None:
+    """A job that fails is logged and begun again: the requests' part must not outlive the events' part."""
+    while True:
+        try:
+            return await job(stopping)
+        except Exception:
+            log.exception("a background job failed, starting it again")
+            await asyncio.sleep(_RESTART_AFTER)
+
+
+def _cluster_routes(parts: Parts) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        names = list(parts.checks)
+        answers = await asyncio.gather(
+            *(asyncio.wait_for(check(), 2) for check in parts.checks.values()), return_exceptions=True
+        )
+        states = {
+            n: "down" if isinstance(a, BaseException) else "up" for n, a in zip(names, answers, strict=True)
+        }
+        for name, state in states.items():
+            DEPENDENCY_UP.labels(name).set(state == "up")
+        return JSONResponse(states, 503 if "down" in states.values() else 200)
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def market_error(_: Request, error: MarketError) -> Response:
+        return render(error)
+
+    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
+        if lacks_session(request):
+            return render(NotSignedIn())
+        return error_response(400, *(_detail(e) for e in error.errors()))
+
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400 and lacks_session(request):  # a body that is no text at all
+            return render(NotSignedIn())
+        headers = dict(error.headers) if error.headers else None
+        return error_response(error.status_code, ErrorDetail(message=str(error.detail)), headers=headers)
+
+    async def store_down(_: Request, error: Exception) -> Response:
+        log.warning("the store is down", reason=str(error)[:200])
+        return render(Unavailable())
+
+    # Starlette types every handler as one of Exception itself.
+    app.add_exception_handler(MarketError, market_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, invalid_request)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, http_error)  # type: ignore[arg-type]
+    for down in mongo.DOWN:
+        app.add_exception_handler(down, store_down)
+
+
+def _detail(error: dict[str, Any]) -> ErrorDetail:
+    where, *path = error["loc"]
+    if error["type"] == "json_invalid":
+        return ErrorDetail(message="The body is not valid JSON")
+    if where == "body" and not path:
+        return ErrorDetail(message="The body must be a JSON object")
+    return ErrorDetail(message=error["msg"], field=".".join(map(str, path)) or None)

@@ -1,0 +1,95 @@
+"""The session: a signed token in a cookie, and the dependencies by which a route asks who is there."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import jwt
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from ticketing_common.clock import now
+from ticketing_common.config import SessionSettings
+from ticketing_common.errors import NotSignedIn
+
+COOKIE = "session"
+LIFETIME = timedelta(days=7)
+_ALGORITHM = "HS256"
+
+
+@dataclass(frozen=True)
+class User:
+    id: str
+    email: str
+
+
+def sign(user: User, keys: list[str], at: datetime | None = None) -> str:
+    """A token for the user, valid 7 days from `at`, signed with the first key."""
+    issued = at or now()
+    claims = {"id": user.id, "email": user.email, "iat": issued, "exp": issued + LIFETIME}
+    return jwt.encode(claims, keys[0], _ALGORITHM)
+
+
+def verify(token: str, keys: list[str]) -> User | None:
+    """The user whom a token names; None when it is bad or expired under every key."""
+    for key in keys:
+        try:
+            claims = jwt.decode(token, key, [_ALGORITHM], options={"require": ["exp", "iat", "id", "email"]})
+        except jwt.InvalidTokenError:
+            continue
+        if isinstance(claims["id"], str) and isinstance(claims["email"], str):
+            return User(claims["id"], claims["email"])
+    return None
+
+
+def start_session(response: Response, user: User, settings: SessionSettings) -> None:
+    _set_cookie(response, sign(user, settings.jwt_key), int(LIFETIME.total_seconds()), settings)
+
+
+def end_session(response: Response, settings: SessionSettings) -> None:
+    _set_cookie(response, "", 0, settings)
+
+
+def _set_cookie(response: Response, value: str, max_age: int, settings: SessionSettings) -> None:
+    response.set_cookie(
+        COOKIE,
+        value,
+        max_age=max_age,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=settings.cookie_secure,
+    )
+
+
+def _user_of(request: Request) -> User | None:
+    token = request.cookies.get(COOKIE)
+    return verify(token, request.app.state.settings.jwt_key) if token else None
+
+
+# Dependencies are async because FastAPI sends plain functions to a thread, which costs more than they do.
+async def optional_user(request: Request) -> User | None:
+    return _user_of(request)
+
+
+OptionalUser = Annotated[User | None, Depends(optional_user)]
+
+
+async def current_user(user: OptionalUser) -> User:
+    """Raises NotSignedIn."""
+    if user is None:
+        raise NotSignedIn
+    return user
+
+
+CurrentUser = Annotated[User, Depends(current_user)]
+
+
+def lacks_session(request: Request) -> bool:
+    """Whether the request's route wants a signed-in user and there is none.
+
+    FastAPI refuses a malformed body before it asks any dependency; so the refusal puts the session first.
+    """
+    route = request.scope.get("route")
+    wants = isinstance(route, APIRoute) and any(d.call is current_user for d in route.dependant.dependencies)
+    return wants and _user_of(request) is None

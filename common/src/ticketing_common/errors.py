@@ -1,0 +1,101 @@
+"""Every error that a client may see, and the one shape in which it sees them.
+
+    MarketError                     400  invalid input, or a rule of the market broken
+    ├── NotSignedIn                 401
+    ├── NotYours                    401  signed in, but as somebody else
+    ├── ForeignOrigin               403  a state-changing request from another site
+    ├── NotFound                    404  unknown id or route
+    ├── BodyTooLarge                413
+    ├── TooManyTries                429  with Retry-After
+    └── Unavailable                 503  a dependency is down, with Retry-After
+
+A service adds its own rules as subclasses of MarketError in its models.py.
+On the wire: {"errors": [{"message": "...", "field": "..."?, "code": "..."?}]}.
+"""
+
+from typing import ClassVar
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+
+class MarketError(Exception):
+    """A request that cannot be granted. `message` is a sentence for the person who asked."""
+
+    status: ClassVar[int] = 400
+    message: ClassVar[str] = "The request is not valid"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.detail = ErrorDetail(message=message or self.message, field=field, code=code)
+        self.retry_after = retry_after
+        """Seconds until a repetition makes sense."""
+        super().__init__(self.detail.message)
+
+
+class NotSignedIn(MarketError):
+    status = 401
+    message = "You are not signed in"
+
+
+class NotYours(MarketError):
+    status = 401
+    message = "This belongs to somebody else"
+
+
+class ForeignOrigin(MarketError):
+    status = 403
+    message = "Requests from another site are refused"
+
+
+class NotFound(MarketError):
+    status = 404
+    message = "Not found"
+
+
+class BodyTooLarge(MarketError):
+    status = 413
+    message = "The request body is larger than 64 KiB"
+
+
+class TooManyTries(MarketError):
+    status = 429
+    message = "Too many tries, please wait"
+
+
+class Unavailable(MarketError):
+    status = 503
+    message = "The service is not available at the moment, please try again"
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class ErrorDetail(BaseModel):
+    """One thing that is wrong. `field` names a field of the request, `code` is for programs."""
+
+    message: str
+    field: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is not 2xx."""
+
+    errors: list[ErrorDetail]
+
+
+def error_response(status: int, *details: ErrorDetail, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer that tells a client what is wrong; absent fields are absent, not null."""
+    return JSONResponse(ErrorBody(errors=list(details)).model_dump(exclude_none=True), status, headers)
+
+
+def render(error: MarketError) -> JSONResponse:
+    headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return error_response(error.status, error.detail, headers=headers)

@@ -1,0 +1,121 @@
+"""The connection to NATS JetStream: the one stream, and publishing to it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NoStreamResponseError
+
+from ticketing_common.events import Event
+from ticketing_common.logs import get_logger
+from ticketing_common.tracing import traceparent
+
+STREAM = StreamConfig(
+    name="TICKETING",
+    subjects=["ticket.*", "order.*", "payment.*", "expiration.*"],
+    storage=StorageType.FILE,
+    retention=RetentionPolicy.LIMITS,
+    max_age=30 * 24 * 3600,  # seconds: far beyond any outage, and the file is bounded
+    duplicate_window=120,  # seconds; versions drop the duplicates that come later
+)
+
+DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
+"""What nats-py raises when the server is out of reach or does not answer."""
+
+log = get_logger(__name__)
+
+
+class Bus:
+    """A connection that may not be there yet, or not just now; nats-py re-makes it for ever."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._client = Client()
+        self._connecting = asyncio.Lock()
+        self.js = self._client.jetstream()
+
+    async def connect(self) -> None:
+        """Connect, once, and make sure of the stream; waits as long as NATS is down."""
+        async with self._connecting:
+            if self._client.connected_url is not None:
+                return None
+            await self._client.connect(
+                self._url,
+                name=self._name,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; only slept on
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                pending_size=0,  # publishing while disconnected fails at once: the outbox keeps the event
+                error_cb=_on_error,
+                disconnected_cb=_on_disconnected,
+                reconnected_cb=_on_reconnected,
+            )
+            while True:
+                try:
+                    return await self.ensure_stream()
+                except DOWN as error:
+                    log.warning("waiting for jetstream", reason=repr(error))
+                    await asyncio.sleep(0.25)
+
+    async def ensure_stream(self) -> None:
+        try:
+            await self.js.add_stream(STREAM)
+        except nats.js.errors.BadRequestError:  # it exists with other settings
+            await self.js.update_stream(STREAM)
+
+    async def publish(self, event: Event) -> None:
+        """Publish and wait until the server has the event on disk. Raises one of DOWN."""
+        await self.publish_raw(event.subject, event.model_dump_json(by_alias=True).encode(), event.event_id)
+
+    async def publish_raw(
+        self, subject: str, data: bytes, event_id: str | None = None, trace: str | None = None
+    ) -> None:
+        """As publish, for an event that is already in its wire form. Without an id nothing is a duplicate."""
+        headers = {"traceparent": trace or traceparent()}
+        if event_id is not None:
+            headers["Nats-Msg-Id"] = event_id
+        try:
+            await self.js.publish(subject, data, timeout=5, headers=headers)
+        except NoStreamResponseError:  # a server that lost its store: give it the stream again
+            await self.ensure_stream()
+            raise
+
+    async def ping(self) -> None:
+        """Raises one of DOWN unless the server answers now."""
+        if not self._client.is_connected:
+            raise nats.errors.ConnectionClosedError
+        await self._client.flush(timeout=2)
+
+    async def close(self) -> None:
+        if not self._client.is_closed:
+            await self._client.close()
+
+
+@asynccontextmanager
+async def connected(url: str, name: str) -> AsyncIterator[Bus]:
+    """A bus for the length of a command."""
+    bus = Bus(url, name)
+    await bus.connect()
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def _on_error(error: Exception) -> None:
+    log.debug("nats error", error=repr(error))
+
+
+async def _on_disconnected() -> None:
+    log.warning("nats disconnected")
+
+
+async def _on_reconnected() -> None:
+    log.info("nats reconnected")

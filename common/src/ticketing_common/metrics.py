@@ -1,0 +1,23 @@
+"""Every metric of every service, as Prometheus reads them from /metrics."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Histogram(
+    "ticketing_http_request_seconds",
+    "Time to answer an HTTP request, by route template",
+    ["method", "route", "status"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+EVENTS_PUBLISHED = Counter(
+    "ticketing_events_published_total", "Events acknowledged by JetStream", ["subject"]
+)
+OUTBOX_SWEPT = Counter("ticketing_outbox_swept_total", "Events that the sweep found left behind in an outbox")
+EVENTS_HANDLED = Counter(
+    "ticketing_events_handled_total", "Deliveries, by what became of them", ["subject", "outcome"]
+)
+EVENT_SECONDS = Histogram("ticketing_event_seconds", "Time to handle one event", ["subject"])
+DEAD_LETTERS = Counter(
+    "ticketing_dead_letters_total", "Events that could not be handled and were kept", ["subject", "reason"]
+)
+DEAD_LETTERS_KEPT = Gauge("ticketing_dead_letters_kept", "Dead letters that wait for someone to look at them")
+DEPENDENCY_UP = Gauge("ticketing_dependency_up", "1 while the dependency answers", ["dependency"])

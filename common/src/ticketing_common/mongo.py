@@ -1,0 +1,225 @@
+"""The only import of the MongoDB driver: connecting, and documents changed by compare-and-set.
+
+Of motor only that is used which PyMongo's AsyncMongoClient offers alike, so that the change from
+the one to the other stays within this file.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, timedelta
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient as MongoClient
+from motor.motor_asyncio import AsyncIOMotorDatabase
+from pydantic import TypeAdapter
+from pymongo import IndexModel
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WTimeoutError
+
+from ticketing_common.aggregate import Aggregate, follows
+from ticketing_common.clock import now
+from ticketing_common.errors import Unavailable
+from ticketing_common.events import Event
+from ticketing_common.outbox import INDEX as OUTBOX_INDEX
+from ticketing_common.outbox import Relay, entry
+
+DOWN = (ConnectionFailure, ExecutionTimeout, WTimeoutError)
+"""What the driver raises when the server is out of reach, too slow, or loses its primary."""
+
+Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+
+_ID = re.compile(r"[0-9a-f]{24}")
+_ARRIVAL = timedelta(seconds=30)
+_WRITERS = 50
+
+A = TypeVar("A", bound=Aggregate)
+
+
+def connect(uri: str) -> Database:
+    """The database that the URI names. An acknowledged write is in the journal of a majority."""
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        uri,
+        w="majority",
+        journal=True,
+        timeoutMS=5_000,
+        serverSelectionTimeoutMS=2_000,
+        connectTimeoutMS=2_000,
+        waitQueueTimeoutMS=2_000,
+        maxPoolSize=_WRITERS,
+    )
+    return client.get_default_database(codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
+
+
+async def ping(database: Database) -> None:
+    """Raises one of DOWN unless the server answers now."""
+    await database.command("ping")
+
+
+def new_id() -> str:
+    """A new identity: 24 hex digits that sort by the second of their making."""
+    return str(ObjectId())
+
+
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+class Missing(Exception):
+    """No document has the wanted identity."""
+
+
+class Duplicate(Exception):
+    """A unique index already has what was to be inserted."""
+
+
+class Documents(Generic[A]):
+    """The documents of one kind of aggregate, each changed by compare-and-set on {_id, version}.
+
+    `announce` says which event, if any, tells the others what an aggregate has become. The event is
+    written into the outbox inside the document by the same write, so both happen or neither does.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        kind: type[A],
+        *,
+        relay: Relay | None = None,
+        announce: Callable[[A], Event | None] = lambda _: None,
+    ) -> None:
+        self.collection = database[name]
+        self._kind: TypeAdapter[A] = TypeAdapter(kind)
+        self._relay = relay
+        self._announce = announce
+        if relay:
+            relay.sweeps(self.collection)
+
+    async def ensure_indexes(self, *indexes: IndexModel) -> None:
+        wanted = [*indexes, *([OUTBOX_INDEX] if self._relay else [])]
+        if wanted:
+            await self.collection.create_indexes(wanted)
+
+    async def find(self, **equals: Any) -> A | None:
+        """The one document whose fields have these values. A malformed id is unknown like any other."""
+        return self._load(await self.collection.find_one(_criteria(equals), {"outbox": 0}))
+
+    async def find_arriving(self, patience: float = 2.0, **equals: str) -> A | None:
+        """As find, but a document that an event may still be bringing is waited for, `patience` seconds.
+
+        Somebody who just made a thing in one service may use it in the next before the event is there.
+        Only an id made within the last 30 seconds can be under way, and the id itself tells its age.
+        """
+        (identity,) = equals.values()
+        deadline = asyncio.get_running_loop().time() + patience
+        while (found := await self.find(**equals)) is None and _is_young(identity):
+            if asyncio.get_running_loop().time() > deadline:
+                return None
+            await asyncio.sleep(0.02)
+        return found
+
+    async def last(self, criteria: dict[str, Any], *, by: str) -> A | None:
+        """The one with the highest value of the field `by`."""
+        return self._load(await self.collection.find_one(criteria, {"outbox": 0}, sort=[(by, -1)]))
+
+    async def page(
+        self, criteria: dict[str, Any], limit: int, *, newest_first: bool = False, after: str | None = None
+    ) -> list[A]:
+        """At most `limit` documents in the order of their ids, those after the id `after`."""
+        if after is not None:
+            criteria = criteria | {"_id": {"$lt" if newest_first else "$gt": after}}
+        cursor = (
+            self.collection.find(criteria, {"outbox": 0}).sort("_id", -1 if newest_first else 1).limit(limit)
+        )
+        return [self._kind.validate_python(_from_mongo(d)) for d in await cursor.to_list(limit)]
+
+    async def insert(self, aggregate: A, **derived: Any) -> None:
+        """Add the aggregate and announce it; `derived` fields are kept for queries only.
+
+        Raises Duplicate when a unique index forbids it.
+        """
+        entries = self._entries(aggregate)
+        document = self._dump(aggregate) | derived | ({"outbox": entries} if self._relay else {})
+        try:
+            await self.collection.insert_one(document)
+        except DuplicateKeyError:
+            raise Duplicate from None
+        self._wake(aggregate.id, entries)
+
+    async def change(
+        self, decide: Callable[[A], A], derive: Callable[[A], dict[str, Any]] = lambda _: {}, **equals: Any
+    ) -> A:
+        """Replace an aggregate by what `decide` makes of it, one version up, and announce it.
+
+        `decide` is pure: it is called again when another writer came first. An unchanged aggregate is
+        not written. Raises Missing, Unavailable when 50 other writers came first, and what `decide` raises.
+        """
+        for attempt in range(_WRITERS):
+            before = await self.find(**equals)
+            if before is None:
+                raise Missing(str(equals))
+            after = decide(before)
+            if after == before:
+                return before
+            after = replace(after, version=before.version + 1)
+            entries = self._entries(after)
+            update: dict[str, Any] = {"$set": self._dump(after) | derive(after)}
+            if entries:
+                update["$push"] = {"outbox": {"$each": entries}}
+            result = await self.collection.update_one({"_id": before.id, "version": before.version}, update)
+            if result.matched_count:
+                self._wake(after.id, entries)
+                return after
+            await asyncio.sleep(random.uniform(0, 0.002 * attempt))
+        raise Unavailable
+
+    async def follow(self, identity: str, version: int, evolve: Callable[[A | None], A]) -> A | None:
+        """Apply another service's event, the `version` of aggregate `identity`, to our copy of it.
+
+        Returns the copy, or None for a duplicate. Raises EarlierEventUnderWay when one is missing.
+        """
+        before = await self.find(id=identity)
+        if not follows(version, before.version if before else -1):
+            return None
+        after = replace(evolve(before), version=version)
+        if before is None:
+            try:
+                await self.collection.insert_one(self._dump(after))
+            except DuplicateKeyError:  # delivered twice at once: the other one has it
+                return None
+        else:
+            await self.collection.update_one(
+                {"_id": identity, "version": before.version}, {"$set": self._dump(after)}
+            )
+        return after
+
+    def _load(self, document: dict[str, Any] | None) -> A | None:
+        return None if document is None else self._kind.validate_python(_from_mongo(document))
+
+    def _dump(self, aggregate: A) -> dict[str, Any]:
+        fields: dict[str, Any] = self._kind.dump_python(aggregate)
+        return {"_id": fields.pop("id"), **fields}
+
+    def _entries(self, aggregate: A) -> list[dict[str, Any]]:
+        event = self._announce(aggregate)
+        return [] if event is None else [entry(event)]
+
+    def _wake(self, identity: str, entries: Sequence[dict[str, Any]]) -> None:
+        if self._relay and entries:
+            self._relay.wake(self.collection, identity, entries)
+
+
+def _criteria(equals: dict[str, Any]) -> dict[str, Any]:
+    return {"_id" if name == "id" else name: value for name, value in equals.items()}
+
+
+def _from_mongo(document: dict[str, Any]) -> dict[str, Any]:
+    return {"id": document.pop("_id"), **document}
+
+
+def _is_young(identity: str) -> bool:
+    return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL

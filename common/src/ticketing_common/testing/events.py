@@ -1,0 +1,49 @@
+"""What was published, and waiting for what follows an event, for tests."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import nats.errors
+from nats.js.errors import NotFoundError
+
+from ticketing_common.events import Event
+from ticketing_common.jetstream import STREAM, Bus
+
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
+
+
+async def published(bus: Bus, kind: type[E]) -> list[E]:
+    """Every event of this kind in the stream, oldest first."""
+    events: list[E] = []
+    sequence = 1
+    while True:
+        try:
+            message = await bus.js.get_msg(str(STREAM.name), sequence, subject=kind.subject, next=True)
+        except NotFoundError:
+            return events
+        events.append(kind.model_validate_json(message.data or b""))
+        sequence = (message.seq or 0) + 1
+
+
+async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 10.0) -> T:
+    """The first truthy answer of the probe; an assertion error when none comes in time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (answer := await probe()):
+        assert asyncio.get_running_loop().time() < deadline, (
+            f"nothing after {seconds} s, last answer: {answer!r}"
+        )
+        await asyncio.sleep(0.02)
+    return answer
+
+
+async def empty_stream(bus: Bus) -> None:
+    """Forget every event and every consumer that a test before left."""
+    for consumer in await bus.js.consumers_info(str(STREAM.name)):
+        try:
+            await bus.js.delete_consumer(str(STREAM.name), consumer.name)
+        except nats.errors.Error:
+            continue
+    await bus.js.delete_stream(str(STREAM.name))
+    await bus.ensure_stream()

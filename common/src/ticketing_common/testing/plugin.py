@@ -1,0 +1,78 @@
+"""The pytest plugin: real MongoDB, NATS and Redis, started once a run, and empty for every test.
+
+Always servers of the run's own, never one named in the environment: these fixtures delete what they find.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from ticketing_common.testing.servers import Server, free_port, mongod, nats_server, redis_server, running
+
+
+@pytest.fixture(scope="session")
+def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def mongo_server(servers_dir: Path) -> Iterator[Server]:
+    server = mongod(free_port(), servers_dir)
+    with running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats_url(servers_dir: Path) -> Iterator[str]:
+    server = nats_server(free_port(), servers_dir)
+    with running(server):
+        yield server.url
+
+
+@pytest.fixture
+def redis_url(redis_at: str) -> str:
+    """A Redis without keys."""
+    from redis import Redis
+
+    Redis.from_url(redis_at).flushall()
+    return redis_at
+
+
+@pytest.fixture(scope="session")
+def redis_at(servers_dir: Path) -> Iterator[str]:
+    server = redis_server(free_port(), servers_dir)
+    with running(server):
+        yield server.url
+
+
+@pytest_asyncio.fixture
+async def database(mongo_uri: str) -> AsyncIterator[Any]:
+    """A database of this test's own."""
+    from ticketing_common import mongo
+
+    db = mongo.connect(mongo_uri)
+    yield db
+    await db.client.drop_database(db.name)
+    db.client.close()
+
+
+@pytest.fixture
+def mongo_uri(mongo_server: Server) -> str:
+    """The URI of a database of this test's own."""
+    from ticketing_common.mongo import new_id
+
+    return f"{mongo_server.url}/test-{new_id()}"
+
+
+@pytest_asyncio.fixture
+async def bus(nats_url: str) -> AsyncIterator[Any]:
+    """A connection to an empty stream."""
+    from ticketing_common.jetstream import connected
+    from ticketing_common.testing.events import empty_stream
+
+    async with connected(nats_url, "test") as connection:
+        await empty_stream(connection)
+        yield connection

@@ -1,0 +1,1 @@
+"""Orders: the one service that decides who has a ticket."""

@@ -1,0 +1,10 @@
+"""What the orders service is told by its environment."""
+
+from pydantic import PositiveInt
+
+from ticketing_common.config import SessionSettings
+
+
+class Settings(SessionSettings):
+    expiration_window_seconds: PositiveInt = 15 * 60
+    """How long an order holds its ticket unpaid."""

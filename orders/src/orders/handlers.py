@@ -1,0 +1,43 @@
+"""What the orders service does on each event it follows."""
+
+from functools import partial
+
+from orders.models import Ticket, cancel, complete
+from orders.repository import Orders
+from ticketing_common.events import (
+    ExpirationComplete,
+    PaymentCreated,
+    PaymentFailed,
+    TicketCreated,
+    TicketUpdated,
+)
+from ticketing_common.listener import Handlers
+from ticketing_common.money import to_cents
+
+
+async def on_ticket_changed(event: TicketCreated | TicketUpdated, orders: Orders) -> None:
+    price_cents = to_cents(event.price)
+    await orders.follow_ticket(
+        Ticket(id=event.id, version=event.version, title=event.title, price_cents=price_cents)
+    )
+
+
+async def on_expiration_complete(event: ExpirationComplete, orders: Orders) -> None:
+    await orders.change(event.order_id, partial(cancel, reason="expired"))
+
+
+async def on_payment_created(event: PaymentCreated, orders: Orders) -> None:
+    await orders.change(event.order_id, complete)
+
+
+async def on_payment_failed(event: PaymentFailed, orders: Orders) -> None:
+    await orders.change(event.order_id, partial(cancel, reason="payment-failed"))
+
+
+HANDLERS: Handlers = {
+    TicketCreated: on_ticket_changed,
+    TicketUpdated: on_ticket_changed,
+    ExpirationComplete: on_expiration_complete,
+    PaymentCreated: on_payment_created,
+    PaymentFailed: on_payment_failed,
+}

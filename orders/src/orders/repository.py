@@ -1,0 +1,70 @@
+"""Every query and index of the orders service."""
+
+from collections.abc import Callable
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from orders.models import NoSuchOrder, NoSuchTicket, Order, Ticket, announce
+from ticketing_common.mongo import Database, Documents, Duplicate, Missing
+from ticketing_common.outbox import Relay
+
+
+class Orders:
+    """The orders, and our copies of the tickets."""
+
+    def __init__(self, database: Database, relay: Relay) -> None:
+        self._orders = Documents(database, "orders", Order, relay=relay, announce=announce)
+        self._tickets = Documents(database, "tickets", Ticket)
+
+    async def ensure_indexes(self) -> None:
+        await self._orders.ensure_indexes(
+            # The guard of the market: of all who try to place the nth order of a ticket, one can.
+            IndexModel([("ticket.id", ASCENDING), ("ticket.n", DESCENDING)], unique=True, name="claim"),
+            IndexModel([("user_id", ASCENDING), ("_id", ASCENDING)]),
+        )
+
+    async def claim(self, ticket_id: str, place: Callable[[Order | None], Order]) -> Order:
+        """Insert the order that `place` makes, given the ticket's last one: the insert itself is the claim.
+
+        `place` is called again when another buyer came first, and is then shown that buyer's order.
+        Raises what `place` raises.
+        """
+        while True:
+            order = place(await self._last_order_of(ticket_id))
+            try:
+                await self._orders.insert(order)
+            except Duplicate:
+                continue
+            return order
+
+    async def _last_order_of(self, ticket_id: str) -> Order | None:
+        return await self._orders.last({"ticket.id": ticket_id}, by="ticket.n")
+
+    async def get(self, order_id: str) -> Order:
+        """Raises NoSuchOrder."""
+        order = await self._orders.find(id=order_id)
+        if order is None:
+            raise NoSuchOrder
+        return order
+
+    async def change(self, order_id: str, decide: Callable[[Order], Order]) -> Order:
+        """The order as `decide` leaves it. Raises NoSuchOrder, and what `decide` raises."""
+        try:
+            return await self._orders.change(decide, id=order_id)
+        except Missing:
+            raise NoSuchOrder from None
+
+    async def page(self, user_id: str, limit: int, after: str | None) -> list[Order]:
+        """At most `limit` of a buyer's orders, oldest first."""
+        return await self._orders.page({"user_id": user_id}, limit, after=after)
+
+    async def ticket(self, ticket_id: str) -> Ticket:
+        """Our copy of a ticket; one listed a moment ago is waited for. Raises NoSuchTicket."""
+        ticket = await self._tickets.find_arriving(id=ticket_id)
+        if ticket is None:
+            raise NoSuchTicket
+        return ticket
+
+    async def follow_ticket(self, ticket: Ticket) -> None:
+        """Keep this as our copy, if it is the next version. Raises EarlierEventUnderWay."""
+        await self._tickets.follow(ticket.id, ticket.version, lambda _: ticket)

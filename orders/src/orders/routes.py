@@ -1,0 +1,65 @@
+"""The HTTP routes of the orders service."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from orders.config import Settings
+from orders.models import Order, place, withdraw
+from orders.repository import Orders
+from orders.schemas import OrderIn, OrderOut, OrdersOut
+from ticketing_common.app import part
+from ticketing_common.auth import CurrentUser
+from ticketing_common.clock import now
+from ticketing_common.errors import NotYours
+from ticketing_common.mongo import new_id
+from ticketing_common.pages import Cursor, cut_page
+
+PREFIX = "/api/orders"
+router = APIRouter(prefix=PREFIX, tags=["orders"])
+
+OrdersDep = Annotated[Orders, Depends(part("orders"))]
+SettingsDep = Annotated[Settings, Depends(part("settings"))]
+
+
+@router.post("", status_code=201)
+async def place_order(body: OrderIn, user: CurrentUser, orders: OrdersDep, settings: SettingsDep) -> OrderOut:
+    """Lock a ticket until `expiresAt`."""
+    ticket = await orders.ticket(body.ticket_id)
+    window = timedelta(seconds=settings.expiration_window_seconds)
+    order = await orders.claim(ticket.id, lambda last: place(new_id(), user.id, ticket, last, now(), window))
+    return OrderOut.of(order)
+
+
+@router.get("")
+async def list_orders(
+    request: Request,
+    response: Response,
+    user: CurrentUser,
+    orders: OrdersDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 100,
+    cursor: Cursor = None,
+) -> OrdersOut:
+    """One's own orders, oldest first; a `Link` header leads to more."""
+    found = await orders.page(user.id, limit + 1, cursor)
+    return OrdersOut(orders=[OrderOut.of(order) for order in cut_page(found, limit, request, response)])
+
+
+@router.get("/{order_id}")
+async def show_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> OrderOut:
+    """One of one's own orders."""
+    return OrderOut.of(_own(await orders.get(order_id), user.id))
+
+
+@router.delete("/{order_id}", status_code=204)
+async def cancel_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> None:
+    """Give the ticket back, unless it is paid."""
+    await orders.change(order_id, lambda order: withdraw(_own(order, user.id)))
+
+
+def _own(order: Order, user_id: str) -> Order:
+    """Raises NotYours."""
+    if order.user_id != user_id:
+        raise NotYours
+    return order

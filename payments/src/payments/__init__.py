@@ -1,0 +1,1 @@
+"""Payments: money is authorised first, and moves only once the order is complete."""

@@ -1,0 +1,13 @@
+"""What the payments service is told by its environment."""
+
+from ticketing_common.config import Secret, SessionSettings
+
+
+class Settings(SessionSettings):
+    stripe_key: Secret
+    """The secret API key (sk_...)."""
+    stripe_publishable_key: Secret
+    """The key that browsers get (pk_...)."""
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_js: str = "https://js.stripe.com/v3/"
+    """The script that browsers load."""

@@ -1,0 +1,25 @@
+"""The bodies of the payments service on the wire."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ticketing_common.wire import Body, Says, Wire
+
+
+class PaymentIn(Body):
+    order_id: Annotated[str, Field(max_length=200), Says("OrderId must be the id of an order")]
+    token: Annotated[
+        str,
+        Field(pattern=r"^(tok|pm)_[A-Za-z0-9_]{1,200}$", description="tok_... or pm_..."),
+        Says("Token must be a card token (tok_...) or a payment method (pm_...) of Stripe"),
+    ]
+
+
+class PaymentOut(Wire):
+    id: str
+
+
+class ConfigOut(Wire):
+    publishable_key: str
+    stripe_js: str

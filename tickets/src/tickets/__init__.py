@@ -1,0 +1,1 @@
+"""Listings: what sellers offer, and whether an order holds it."""

@@ -1,0 +1,44 @@
+"""The bodies of the tickets service on the wire."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from ticketing_common.money import Dollars, to_dollars
+from ticketing_common.wire import Body, Says, Wire
+from tickets.models import Ticket
+
+
+class TicketIn(Body):
+    title: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+        Says("Title must be between 1 and 200 characters"),
+    ]
+    price: Annotated[
+        Dollars,
+        # Stripe takes no less than half a dollar.
+        Field(ge=Decimal("0.50"), le=Decimal("999999.99"), decimal_places=2),
+        Says("Price must be a number from 0.50 to 999999.99 with at most 2 decimals"),
+    ]
+
+
+class TicketOut(Wire):
+    id: str
+    title: str
+    price: Dollars
+    user_id: str
+    version: int
+    order_id: str | None
+
+    @classmethod
+    def of(cls, ticket: Ticket) -> "TicketOut":
+        return cls(
+            id=ticket.id,
+            title=ticket.title,
+            price=to_dollars(ticket.price_cents),
+            user_id=ticket.user_id,
+            version=ticket.version,
+            order_id=ticket.order_id,
+        )
