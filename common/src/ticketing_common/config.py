@@ -12,7 +12,7 @@ Secret = Annotated[str, Field(min_length=1, repr=False)]
 """A value that must be there and must not be printed."""
 
 Keys = Annotated[
-    list[Secret],
+    list[str],
     NoDecode,
     BeforeValidator(lambda value: [k.strip() for k in value.split(",") if k.strip()]),
     Field(min_length=1, repr=False),

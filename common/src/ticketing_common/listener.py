@@ -40,6 +40,7 @@ MAX_DELIVERIES = 15
 
 _AT_ONCE = 16
 _ACK_WAIT = 30.0
+_PULL_TIMEOUT = 0.25
 _STORE_RETRY = 0.5
 
 log = get_logger(__name__)
@@ -72,9 +73,16 @@ class Listener:
         await self._bus.connect()
         await self._ensure_consumer()
         log.info("listening", subjects=sorted(self._handlers))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
-                group.create_task(self._pull(stopping))
+        subscription = await self._subscribe()
+        free = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as handling:
+            while not stopping.is_set():
+                await free.acquire()
+                message = await self._next(subscription)
+                if message is None:
+                    free.release()
+                else:
+                    handling.create_task(self._deliver(message)).add_done_callback(lambda _: free.release())
 
     async def _ensure_consumer(self) -> None:
         config = ConsumerConfig(
@@ -93,22 +101,19 @@ class Listener:
                 log.warning("waiting for jetstream", reason=repr(error))
                 await asyncio.sleep(_STORE_RETRY)
 
-    async def _pull(self, stopping: asyncio.Event) -> None:
-        subscription = await self._subscribe()
-        while not stopping.is_set():
-            try:
-                # fetch(1) answers at once; a larger batch waits for its time-out when it is not full.
-                # After NATS was restarted, a fetch under way runs to its time-out, so it is short.
-                (message,) = await subscription.fetch(1, timeout=1)
-            except nats.errors.TimeoutError:
-                continue
-            except DOWN as error:
-                log.debug("fetch failed", reason=repr(error))
-                await asyncio.sleep(_STORE_RETRY)
-                if not isinstance(error, nats.errors.ConnectionClosedError):
-                    await self._restore()
-                continue
-            await self._deliver(message)
+    async def _next(self, subscription: JetStreamContext.PullSubscription) -> Msg | None:
+        try:
+            # fetch(1) answers at once, where a larger batch waits for its time-out unless it is full.
+            # After NATS was restarted a fetch under way runs to its time-out, so that is short.
+            (message,) = await subscription.fetch(1, timeout=_PULL_TIMEOUT)
+            return message
+        except nats.errors.TimeoutError:
+            return None
+        except DOWN as error:
+            log.debug("fetch failed", reason=repr(error))
+            await asyncio.sleep(_STORE_RETRY)
+            await self._restore()
+            return None
 
     async def _subscribe(self) -> JetStreamContext.PullSubscription:
         while True:

@@ -1,0 +1,102 @@
+"""What the orders service makes of the events it follows."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from orders.handlers import HANDLERS
+from orders.models import NoSuchOrder, Ticket, place
+from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.clock import now
+from ticketing_common.events import (
+    ExpirationComplete,
+    PaymentCreated,
+    PaymentFailed,
+    TicketCreated,
+    TicketUpdated,
+)
+from ticketing_common.mongo import new_id
+
+
+async def handle(orders, *events):
+    for event in events:
+        await HANDLERS[type(event)](event, orders)
+
+
+def ticket_events():
+    ticket_id = new_id()
+    return [
+        TicketCreated(id=ticket_id, version=0, title="v0", price=Decimal(1), user_id="s"),
+        TicketUpdated(id=ticket_id, version=1, title="v1", price=Decimal(2), user_id="s"),
+        TicketUpdated(id=ticket_id, version=2, title="v2", price=Decimal(3), user_id="s"),
+    ]
+
+
+@pytest.fixture
+async def order(orders):
+    ticket = Ticket(id=new_id(), title="Opera", price_cents=1000)
+    return await orders.claim(
+        ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), timedelta(minutes=15))
+    )
+
+
+async def test_a_ticket_is_copied_version_by_version(orders):
+    events = ticket_events()
+    await handle(orders, *events)
+    copy = await orders.ticket(events[0].id)
+    assert (copy.version, copy.title, copy.price_cents) == (2, "v2", 300)
+
+
+async def test_duplicate_and_stale_ticket_events_change_nothing(orders):
+    created, first, second = ticket_events()
+    await handle(orders, created, created, first, created, second, first, second)
+    assert (await orders.ticket(created.id)).title == "v2"
+
+
+async def test_an_early_ticket_event_is_put_back(orders):
+    created, first, second = ticket_events()
+    with pytest.raises(EarlierEventUnderWay):
+        await handle(orders, first)
+    await handle(orders, created)
+    with pytest.raises(EarlierEventUnderWay):
+        await handle(orders, second)
+    await handle(orders, first, second)
+    assert (await orders.ticket(created.id)).version == 2
+
+
+async def test_an_expired_order_is_cancelled_once(orders, order):
+    await handle(orders, *[ExpirationComplete(order_id=order.id)] * 2)
+    expired = await orders.get(order.id)
+    assert (expired.status, expired.reason, expired.version) == ("cancelled", "expired", 1)
+
+
+async def test_a_payment_completes_the_order_once(orders, order):
+    await handle(orders, *[PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")] * 2)
+    assert ((await orders.get(order.id)).status, (await orders.get(order.id)).version) == ("complete", 1)
+
+
+async def test_a_failed_payment_cancels_the_order_once(orders, order):
+    await handle(orders, *[PaymentFailed(order_id=order.id, code="card_declined")] * 2)
+    failed = await orders.get(order.id)
+    assert (failed.status, failed.reason, failed.version) == ("cancelled", "payment-failed", 1)
+
+
+async def test_what_comes_second_finds_the_order_decided(orders, order):
+    paid = PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")
+    await handle(orders, ExpirationComplete(order_id=order.id), paid)
+    assert (await orders.get(order.id)).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ExpirationComplete(order_id="f" * 24),
+        PaymentCreated(id="f" * 24, order_id="f" * 24, stripe_id="pi_1"),
+        PaymentFailed(order_id="f" * 24, code="card_declined"),
+    ],
+    ids=lambda event: event.subject,
+)
+async def test_an_event_of_an_order_we_never_had_is_no_silent_loss(orders, event):
+    with pytest.raises(NoSuchOrder):
+        await handle(orders, event)

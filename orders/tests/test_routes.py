@@ -1,0 +1,149 @@
+"""The orders service over HTTP."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from ticketing_common.events import (
+    OrderCancelled,
+    OrderCreated,
+    PaymentCreated,
+    TicketCreated,
+    TicketUpdated,
+)
+from ticketing_common.mongo import new_id
+from ticketing_common.testing import new_user, published, session, wait_until
+
+BUYER = new_user()
+
+
+async def announce_ticket(bus, price="19.99", title="Opera"):
+    """A ticket that was just listed: the event may still be under way when its id is used."""
+    ticket_id = new_id()
+    await bus.publish(
+        TicketCreated(id=ticket_id, version=0, title=title, price=Decimal(price), user_id=new_id())
+    )
+    return ticket_id
+
+
+async def order(client, ticket_id, user=BUYER):
+    return await client.post("/api/orders", json={"ticketId": ticket_id}, headers=session(user))
+
+
+async def test_an_order_is_placed_shown_and_announced(client, bus):
+    ticket_id = await announce_ticket(bus)
+    placed = await order(client, ticket_id)
+    assert placed.status_code == 201, placed.text
+    body = placed.json()
+    assert body == {
+        "id": body["id"],
+        "userId": BUYER.id,
+        "status": "created",
+        "reason": None,
+        "expiresAt": body["expiresAt"],
+        "version": 0,
+        "ticket": {"id": ticket_id, "title": "Opera", "price": 19.99},
+    }
+    assert body["expiresAt"].endswith("Z")
+    assert (await client.get(f"/api/orders/{body['id']}", headers=session(BUYER))).json() == body
+    assert (await client.get("/api/orders", headers=session(BUYER))).json() == {"orders": [body]}
+    (event,) = await wait_until(lambda: published(bus, OrderCreated))
+    assert (event.id, event.ticket.n) == (body["id"], 1)
+
+
+async def test_of_fifty_buyers_at_once_one_gets_the_ticket(client, bus):
+    ticket_id = await announce_ticket(bus)
+    answers = await asyncio.gather(*(order(client, ticket_id, new_user()) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 49
+    refused = next(answer for answer in answers if answer.status_code == 400)
+    assert refused.json() == {"errors": [{"message": "Ticket is already reserved"}]}
+
+
+async def test_without_the_unique_index_the_same_race_oversells(client, bus, database):
+    """The control: if this stops failing the market, the test above proves nothing."""
+    await database["orders"].drop_index("claim")
+    ticket_id = await announce_ticket(bus)
+    answers = await asyncio.gather(*(order(client, ticket_id, new_user()) for _ in range(50)))
+    assert sum(answer.status_code == 201 for answer in answers) > 1
+
+
+async def test_a_cancelled_orders_ticket_goes_to_the_next_buyer(client, bus):
+    ticket_id = await announce_ticket(bus)
+    first = (await order(client, ticket_id)).json()
+    url = f"/api/orders/{first['id']}"
+    for _ in range(2):
+        answer = await client.delete(url, headers=session(BUYER))
+        assert (answer.status_code, answer.content) == (204, b"")
+    cancelled = (await client.get(url, headers=session(BUYER))).json()
+    assert (cancelled["status"], cancelled["reason"], cancelled["version"]) == ("cancelled", "user", 1)
+    assert (await order(client, ticket_id, new_user())).status_code == 201
+    assert len(await wait_until(lambda: published(bus, OrderCancelled))) == 1
+
+
+async def test_a_paid_order_is_not_cancelled(client, bus):
+    placed = (await order(client, await announce_ticket(bus))).json()
+    await bus.publish(PaymentCreated(id=new_id(), order_id=placed["id"], stripe_id="pi_1"))
+    url = f"/api/orders/{placed['id']}"
+
+    async def complete():
+        return (await client.get(url, headers=session(BUYER))).json()["status"] == "complete"
+
+    await wait_until(complete)
+    assert (await client.delete(url, headers=session(BUYER))).status_code == 400
+
+
+async def test_a_later_price_changes_no_order(client, bus):
+    ticket_id = await announce_ticket(bus)
+    placed = (await order(client, ticket_id)).json()
+    await bus.publish(
+        TicketUpdated(id=ticket_id, version=1, title="Ballet", price=Decimal(5), user_id=new_id())
+    )
+    await client.delete(f"/api/orders/{placed['id']}", headers=session(BUYER))
+
+    async def second_at_new_price():
+        again = await order(client, ticket_id)
+        if again.json()["ticket"]["title"] == "Ballet":
+            return again
+        await client.delete(f"/api/orders/{again.json()['id']}", headers=session(BUYER))
+        return None
+
+    await wait_until(second_at_new_price)
+    shown = (await client.get(f"/api/orders/{placed['id']}", headers=session(BUYER))).json()
+    assert shown["ticket"] == {"id": ticket_id, "title": "Opera", "price": 19.99}
+
+
+@pytest.mark.parametrize("ticket_id", ["unknown", "f" * 24, "0" * 24])
+async def test_an_unknown_or_malformed_ticket_is_404(client, ticket_id):
+    assert (await order(client, ticket_id)).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{}, {"ticketId": 7}, {"ticketId": None}, {"ticketId": ["a"]}])
+async def test_a_ticket_id_of_another_type_is_400_with_the_field(client, body):
+    answer = await client.post("/api/orders", json=body, headers=session(BUYER))
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "ticketId"
+
+
+async def test_orders_belong_to_their_buyer(client, bus):
+    placed = (await order(client, await announce_ticket(bus))).json()
+    url = f"/api/orders/{placed['id']}"
+    other = session(new_user())
+    assert (await client.get(url)).status_code == 401
+    assert (await client.get(url, headers=other)).status_code == 401
+    assert (await client.delete(url)).status_code == 401
+    assert (await client.delete(url, headers=other)).status_code == 401
+    assert (await client.get("/api/orders")).status_code == 401
+    assert (await client.get("/api/orders", headers=other)).json() == {"orders": []}
+    assert (await client.get("/api/orders/unknown", headers=other)).status_code == 404
+    assert (await client.delete(f"/api/orders/{'f' * 24}", headers=other)).status_code == 404
+
+
+async def test_pages_lead_through_all_orders_oldest_first(client, bus):
+    placed = [(await order(client, await announce_ticket(bus))).json()["id"] for _ in range(5)]
+    seen, url = [], "/api/orders?limit=2"
+    while url:
+        page = await client.get(url, headers=session(BUYER))
+        seen += [each["id"] for each in page.json()["orders"]]
+        url = page.links.get("next", {}).get("url")
+    assert seen == placed
