@@ -29,7 +29,6 @@ class Settings(BaseSettings):
     port: int = 3000
     mongo_uri: Secret
     """With the database's name as its path: mongodb://host:27017/orders"""
-    nats_url: str
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "json"
 

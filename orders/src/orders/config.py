@@ -6,5 +6,6 @@ from ticketing_common.config import SessionSettings
 
 
 class Settings(SessionSettings):
+    nats_url: str
     expiration_window_seconds: PositiveInt = 15 * 60
     """How long an order holds its ticket unpaid."""

@@ -4,6 +4,7 @@ from ticketing_common.config import Secret, SessionSettings
 
 
 class Settings(SessionSettings):
+    nats_url: str
     stripe_key: Secret
     """The secret API key (sk_...)."""
     stripe_publishable_key: Secret

@@ -4,4 +4,4 @@ from ticketing_common.config import SessionSettings
 
 
 class Settings(SessionSettings):
-    """Nothing beyond what every service with a session has."""
+    nats_url: str

@@ -1,0 +1,155 @@
+"""The auth service over HTTP."""
+
+import asyncio
+from statistics import median
+from time import perf_counter
+
+import jwt
+import pytest
+
+from auth.main import create
+from ticketing_common.testing import JWT_KEY, new_user, serve_app, session
+
+ANN = {"email": "ann@example.com", "password": "correct horse"}
+WRONG = ANN | {"password": "wrong horse"}
+
+
+async def sign_up(client, **changes):
+    return await client.post("/api/users/signup", json=ANN | changes)
+
+
+async def test_signing_up_makes_an_account_and_a_session(client):
+    answer = await sign_up(client)
+    assert answer.status_code == 201
+    assert answer.json() == {"id": answer.json()["id"], "email": "ann@example.com"}
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("session=")
+    for attribute in ("HttpOnly", "Max-Age=604800", "Path=/", "SameSite=lax", "Secure"):
+        assert attribute in cookie
+    token = cookie.partition("=")[2].partition(";")[0]
+    claims = jwt.decode(token, JWT_KEY, ["HS256"])
+    assert (claims["id"], claims["email"]) == (answer.json()["id"], "ann@example.com")
+    assert claims["exp"] - claims["iat"] == 7 * 24 * 3600
+
+
+async def test_the_cookie_is_not_secure_where_there_is_only_plain_http(settings, database):
+    async with serve_app(create(settings.model_copy(update={"cookie_secure": False}))) as client:
+        assert "Secure" not in (await sign_up(client)).headers["set-cookie"]
+        assert (await client.get("/api/users/currentuser")).json()["currentUser"]["email"] == ANN["email"]
+
+
+@pytest.mark.parametrize("email", ["", "ann", "ann@", "@example.com", "a b@example.com", 7, None])
+async def test_a_bad_email_is_refused(client, email):
+    answer = await sign_up(client, email=email)
+    assert answer.status_code == 400
+    assert answer.json() == {"errors": [{"message": "Email must be valid", "field": "email"}]}
+
+
+@pytest.mark.parametrize("password", ["", "seven77", "x" * 129, 12345678, None])
+async def test_a_bad_password_is_refused(client, password):
+    answer = await sign_up(client, password=password)
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "errors": [{"message": "Password must be between 8 and 128 characters", "field": "password"}]
+    }
+
+
+async def test_everything_wrong_is_told_at_once(client):
+    answer = await client.post("/api/users/signup", json={})
+    assert [error["field"] for error in answer.json()["errors"]] == ["email", "password"]
+
+
+async def test_an_email_in_use_is_refused_in_every_spelling(client):
+    await sign_up(client)
+    answer = await sign_up(client, email="  ANN@Example.com ")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["message"] == "Email in use"
+
+
+async def test_fifty_sign_ups_at_once_make_one_account(client, database):
+    answers = await asyncio.gather(*(sign_up(client) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 49
+    assert await database["accounts"].count_documents({}) == 1
+
+
+async def test_signing_in_needs_the_right_password(client):
+    signed_up = (await sign_up(client)).json()
+    answer = await client.post("/api/users/signin", json=ANN | {"email": " Ann@EXAMPLE.com"})
+    assert (answer.status_code, answer.json()) == (200, signed_up)
+    assert "session=" in answer.headers["set-cookie"]
+    for wrong in (WRONG, ANN | {"email": "nobody@example.com"}, ANN | {"password": ""}):
+        answer = await client.post("/api/users/signin", json=wrong)
+        assert answer.status_code == 400
+        assert answer.json() == {"errors": [{"message": "Invalid credentials"}]}
+        assert "set-cookie" not in answer.headers
+
+
+async def test_an_unknown_email_takes_as_long_as_a_known_one(client):
+    emails = [f"known{i}@example.com" for i in range(6)]
+    for email in emails:
+        await sign_up(client, email=email)
+
+    async def seconds(email):
+        begun = perf_counter()
+        await client.post("/api/users/signin", json=WRONG | {"email": email})
+        return perf_counter() - begun
+
+    known = median([await seconds(email) for email in emails])
+    unknown = median([await seconds("un" + email) for email in emails])
+    assert 0.5 < known / unknown < 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_after_ten_failures_even_the_right_password_waits(client, exists):
+    if exists:
+        await sign_up(client)
+    for _ in range(10):
+        assert (await client.post("/api/users/signin", json=WRONG)).status_code == 400
+    answer = await client.post("/api/users/signin", json=ANN)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["retry-after"]) <= 15 * 60 + 1
+    assert answer.json()["errors"][0]["message"]
+
+
+async def test_of_many_guesses_at_once_ten_learn_something(client):
+    await sign_up(client)
+    answers = await asyncio.gather(*(client.post("/api/users/signin", json=WRONG) for _ in range(30)))
+    assert sorted(answer.status_code for answer in answers) == [400] * 10 + [429] * 20
+
+
+async def test_a_success_resets_the_count(client):
+    await sign_up(client)
+    for _ in range(2):
+        for _ in range(9):
+            await client.post("/api/users/signin", json=WRONG)
+        assert (await client.post("/api/users/signin", json=ANN)).status_code == 200
+
+
+async def test_many_right_sign_ins_at_once_are_all_let_in(client):
+    await sign_up(client)
+    answers = await asyncio.gather(*(client.post("/api/users/signin", json=ANN) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_signing_out_clears_the_cookie(client):
+    await sign_up(client)
+    answer = await client.post("/api/users/signout")
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+async def test_current_user_is_whoever_the_token_names(client):
+    user = new_user()
+    answer = await client.get("/api/users/currentuser", headers=session(user))
+    assert answer.json() == {"currentUser": {"id": user.id, "email": user.email}}
+    for headers in ({}, {"cookie": "session=nonsense"}):
+        assert (await client.get("/api/users/currentuser", headers=headers)).json() == {"currentUser": None}
+
+
+async def test_keys_rotate_the_first_signs_and_all_verify(settings, database):
+    old = session(new_user())
+    rotated = settings.model_copy(update={"jwt_key": ["the-new-key-that-is-quite-long-enough", JWT_KEY]})
+    async with serve_app(create(rotated)) as client:
+        assert (await client.get("/api/users/currentuser", headers=old)).json()["currentUser"]
+        token = (await sign_up(client)).cookies["session"]
+        assert jwt.decode(token, "the-new-key-that-is-quite-long-enough", ["HS256"])

@@ -1,0 +1,1 @@
+"""A small stateful stand-in for the part of Stripe's API that the ticket marketplace uses."""

@@ -1,0 +1,80 @@
+"""Owns the pytest fixture `stripe_api`: the real server, in a process of its own, once per test session."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+KEY = "sk_test_standin0123456789"
+_START_SECONDS = 15.0  # far more than it takes; a loaded machine is no failure
+
+
+@dataclass(frozen=True)
+class StripeApi:
+    """A running stand-in: give `url` to the client as its base address, and `key` as its secret key."""
+
+    url: str
+    key: str
+    data_dir: Path
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def running(data_dir: Path) -> Iterator[StripeApi]:
+    """Start the server on a free port, with its state and its log under `data_dir`; stop it at the end."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    settings = {
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "DATA_DIR": str(data_dir),
+        "STRIPE_KEY": KEY,
+        "LOG_LEVEL": "info",
+    }
+    command = [sys.executable, "-m", "stripe_stand_in.main"]
+    with open(data_dir / "server.log", "ab") as output:
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
+    api = StripeApi(f"http://127.0.0.1:{port}", KEY, data_dir, process)
+    try:
+        _wait_until_it_answers(api)
+        yield api
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def stripe_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeApi]:
+    with running(tmp_path_factory.mktemp("stripe")) as api:
+        yield api
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(api: StripeApi) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and api.process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{api.url}/healthz", timeout=1).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.02)
+    log = (api.data_dir / "server.log").read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"the Stripe stand-in did not start:\n{log}")

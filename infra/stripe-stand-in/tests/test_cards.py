@@ -1,0 +1,225 @@
+"""What becomes of each of Stripe's documented test cards, by name, by token and by number."""
+
+import time
+
+import pytest
+import stripe
+
+DECLINED = "Your card was declined."
+VELOCITY = "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."
+CVC = "Your card's security code is incorrect."
+PROCESSING = "An error occurred while processing your card. Try again in a little bit."
+AUTHENTICATE = "Your card was declined. This transaction requires authentication."
+
+DECLINES = [
+    ("chargeDeclined", "4000000000000002", "card_declined", "generic_decline", DECLINED),
+    (
+        "chargeDeclinedInsufficientFunds",
+        "4000000000009995",
+        "card_declined",
+        "insufficient_funds",
+        "Your card has insufficient funds.",
+    ),
+    ("chargeDeclinedLostCard", "4000000000009987", "card_declined", "lost_card", DECLINED),
+    ("chargeDeclinedStolenCard", "4000000000009979", "card_declined", "stolen_card", DECLINED),
+    ("chargeDeclinedExpiredCard", "4000000000000069", "expired_card", None, "Your card has expired."),
+    ("chargeDeclinedIncorrectCvc", "4000000000000127", "incorrect_cvc", None, CVC),
+    ("chargeDeclinedProcessingError", "4000000000000119", "processing_error", None, PROCESSING),
+    (
+        "chargeDeclinedVelocityLimitExceeded",
+        "4000000000006975",
+        "card_declined",
+        "card_velocity_exceeded",
+        VELOCITY,
+    ),
+    ("chargeDeclinedFraudulent", "4100000000000019", "card_declined", "fraudulent", DECLINED),
+]
+AUTHENTICATED = [
+    ("authenticationRequired", "4000002760003184"),
+    ("authenticationRequiredOnSetup", "4000002500003155"),
+    ("threeDSecure2Required", "4000000000003220"),
+    ("threeDSecureRequiredChargeDeclined", "4000008400001629"),
+]
+DECLINES += [
+    (name, number, "authentication_required", "authentication_required", AUTHENTICATE)
+    for name, number in AUTHENTICATED
+]
+APPROVED = [
+    ("visa", "4242424242424242", "visa", "credit"),
+    ("visa_debit", "4000056655665556", "visa", "debit"),
+    ("mastercard", "5555555555554444", "mastercard", "credit"),
+    ("mastercard_debit", "5200828282828210", "mastercard", "debit"),
+    ("mastercard_prepaid", "5105105105105100", "mastercard", "prepaid"),
+    ("amex", "378282246310005", "amex", "credit"),
+    ("discover", "6011111111111117", "discover", "credit"),
+    ("diners", "3056930009020004", "diners", "credit"),
+    ("jcb", "3566002020360505", "jcb", "credit"),
+    ("unionpay", "6200000000000005", "unionpay", "credit"),
+]
+NEXT_YEAR = time.gmtime().tm_year + 1
+
+
+def number_card(number, **more):
+    return {"number": number, "exp_month": 12, "exp_year": NEXT_YEAR, "cvc": "123", **more}
+
+
+def card_data(card):
+    return {"payment_method_data": {"type": "card", "card": card}}
+
+
+def ways_to_pay(name, number):
+    yield {"payment_method": f"pm_card_{name}"}
+    yield card_data({"token": f"tok_{name}"})
+    yield card_data(number_card(number))
+
+
+def refused(call, *args, **kwargs):
+    with pytest.raises(stripe.StripeError) as caught:
+        call(*args, **kwargs)
+    return caught.value
+
+
+@pytest.mark.parametrize(("name", "number", "brand", "funding"), APPROVED)
+def test_an_approved_card(create, name, number, brand, funding):
+    for params in ways_to_pay(name, number):
+        intent = create(confirm=True, expand=["payment_method"], **params)
+        assert intent.status == "requires_capture"
+        card = intent.payment_method.card
+        assert (card.brand, card.funding, card.last4) == (brand, funding, number[-4:])
+
+
+@pytest.mark.parametrize(("name", "number", "code", "decline_code", "message"), DECLINES)
+def test_a_declined_card(client, create, name, number, code, decline_code, message):
+    for params in ways_to_pay(name, number):
+        error = refused(create, confirm=True, error_on_requires_action=True, **params)
+        assert isinstance(error, stripe.CardError)
+        assert (error.http_status, error.code, error.user_message) == (402, code, message)
+        assert error.json_body["error"].get("decline_code") == decline_code
+        assert error.error.payment_method.card.last4 == number[-4:]
+        intent = client.v1.payment_intents.retrieve(error.error.payment_intent.id)
+        assert (intent.status, intent.payment_method) == ("requires_payment_method", None)
+        last = intent.to_dict()["last_payment_error"]
+        assert (last["code"], last["message"], last["type"]) == (code, message, "card_error")
+        assert last.get("decline_code") == decline_code
+        assert last["payment_method"]["id"] == error.error.payment_method.id
+        charge = client.v1.charges.retrieve(error.error.charge)
+        assert (charge.id, last["charge"]) == (intent.latest_charge, charge.id)
+        assert (charge.status, charge.paid, charge.captured) == ("failed", False, False)
+        assert (charge.failure_code, charge.failure_message) == (code, message)
+
+
+@pytest.mark.parametrize("name", [row[0] for row in DECLINES if row[0].startswith("charge")])
+def test_the_brand_may_stand_in_the_name(create, name):
+    for params in ({"payment_method": f"pm_card_visa_{name}"}, card_data({"token": f"tok_visa_{name}"})):
+        assert refused(create, confirm=True, **params).http_status == 402
+
+
+def test_after_a_decline_another_card_can_pay(client, create):
+    intent = create()
+    refused(client.v1.payment_intents.confirm, intent.id, {"payment_method": "pm_card_chargeDeclined"})
+    intent = client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
+    assert (intent.status, intent.last_payment_error) == ("requires_capture", None)
+
+
+def test_without_a_security_code_its_check_can_not_fail(create):
+    card = number_card("4000000000000127")
+    del card["cvc"]
+    assert create(confirm=True, **card_data(card)).status == "requires_capture"
+
+
+def test_a_real_card_is_declined_and_its_number_not_kept(stripe_api, create):
+    error = refused(create, confirm=True, **card_data(number_card("4012888888881881")))
+    assert (error.http_status, error.error.decline_code) == (402, "test_mode_live_card")
+    kept = b"".join(path.read_bytes() for path in stripe_api.data_dir.iterdir())
+    assert b"4012888888881881" not in kept
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"number": "4242424242424241"}, "incorrect_number", "number"),
+        ({"number": "4242"}, "invalid_number", "number"),
+        ({"number": "four"}, "invalid_number", "number"),
+        ({"exp_month": 13}, "invalid_expiry_month", "exp_month"),
+        ({"exp_month": 0}, "invalid_expiry_month", "exp_month"),
+        ({"exp_year": 95}, "invalid_expiry_year", "exp_year"),
+        ({"exp_year": NEXT_YEAR - 2}, "invalid_expiry_year", "exp_year"),
+        ({"cvc": "99"}, "invalid_cvc", "cvc"),
+    ],
+)
+def test_what_can_not_be_a_card_is_refused(client, create, change, code, param):
+    card = number_card("4242424242424242") | change
+    for error in (
+        refused(client.v1.tokens.create, {"card": card}),
+        refused(client.v1.payment_methods.create, {"type": "card", "card": card}),
+        refused(create, confirm=True, **card_data(card)),
+    ):
+        assert isinstance(error, stripe.CardError)
+        assert (error.http_status, error.code, error.param) == (402, code, param)
+
+
+def test_a_two_digit_year_and_spaces_in_the_number(client):
+    card = number_card("4242 4242 4242 4242", exp_year=NEXT_YEAR % 100)
+    method = client.v1.payment_methods.create({"type": "card", "card": card})
+    assert (method.card.last4, method.card.exp_year) == ("4242", NEXT_YEAR)
+
+
+def test_a_payment_method_of_ones_own(client, create):
+    params = {
+        "type": "card",
+        "card": number_card("5555555555554444"),
+        "billing_details": {"name": "Ada", "address": {"city": "London"}},
+        "metadata": {"k": "v"},
+    }
+    method = client.v1.payment_methods.create(params)
+    assert client.v1.payment_methods.retrieve(method.id).to_dict() == method.to_dict()
+    assert (method.billing_details.name, method.billing_details.address.city) == ("Ada", "London")
+    assert create(confirm=True, payment_method=method.id).payment_method == method.id
+
+
+def test_a_payment_method_pays_once(create, client):
+    method = client.v1.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
+    create(confirm=True, payment_method=method.id)
+    error = refused(create, confirm=True, payment_method=method.id)
+    assert (error.http_status, type(error)) == (400, stripe.InvalidRequestError)
+    assert "It may not be used again." in error.user_message
+
+
+def test_a_token_is_good_for_one_use(client, create):
+    token = client.v1.tokens.create({"card": number_card("4000000000009995")})
+    assert (token.used, token.card.brand, token.card.last4) == (False, "Visa", "9995")
+    error = refused(create, confirm=True, **card_data({"token": token.id}))
+    assert error.error.decline_code == "insufficient_funds"
+    assert client.v1.tokens.retrieve(token.id).used
+    error = refused(create, confirm=True, **card_data({"token": token.id}))
+    assert (error.http_status, error.code) == (400, "token_already_used")
+    assert error.user_message == f"You cannot use a Stripe token more than once: {token.id}."
+
+
+def test_a_refused_request_does_not_use_up_the_token(client, create):
+    token = client.v1.tokens.create({"card": number_card("4242424242424242")})
+    refused(create, confirm=True, expand=["nothing"], **card_data({"token": token.id}))
+    assert not client.v1.tokens.retrieve(token.id).used
+    assert create(confirm=True, **card_data({"token": token.id})).status == "requires_capture"
+
+
+def test_unknown_tokens_and_methods(client, create):
+    error = refused(create, confirm=True, **card_data({"token": "tok_x"}))
+    assert (error.http_status, error.code) == (400, "resource_missing")
+    assert (error.param, error.user_message) == ("payment_method_data[card][token]", "No such token: 'tok_x'")
+    error = refused(client.v1.payment_methods.create, {"type": "card", "card": {"token": "tok_x"}})
+    assert (error.http_status, error.param) == (400, "card[token]")
+    for unknown in ("pm_x", "pm_card_unheardOf", "tok_visa", "pi_x"):
+        error = refused(create, confirm=True, payment_method=unknown)
+        assert (error.http_status, error.code, error.param) == (400, "resource_missing", "payment_method")
+        assert error.user_message == f"No such PaymentMethod: '{unknown}'"
+    assert refused(client.v1.payment_methods.retrieve, "pm_x").http_status == 404
+    assert refused(client.v1.tokens.retrieve, "tok_x").http_status == 404
+    assert refused(client.v1.charges.retrieve, "ch_x").user_message == "No such charge: 'ch_x'"
+
+
+def test_each_use_of_a_test_name_makes_a_new_method(client):
+    first = client.v1.payment_methods.retrieve("pm_card_visa")
+    second = client.v1.payment_methods.retrieve("pm_card_visa")
+    assert first.id != second.id
+    assert client.v1.payment_methods.retrieve(first.id).id == first.id

@@ -1,0 +1,51 @@
+"""The payments service for its tests: the whole app behind real HTTP, and a stand-in for Stripe."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import stripe
+
+from payments.config import Settings
+from payments.main import create
+from payments.repository import Payments
+from stripe_stand_in.testing import StripeApi
+from ticketing_common.outbox import Relay
+from ticketing_common.testing import JWT_KEY, serve_app
+
+
+@pytest.fixture
+def settings(mongo_uri: str, nats_url: str, stripe_api: StripeApi) -> Settings:
+    return Settings(
+        mongo_uri=mongo_uri,
+        nats_url=nats_url,
+        jwt_key=JWT_KEY,
+        log_format="console",
+        stripe_key=stripe_api.key,
+        stripe_publishable_key="pk_test_1",
+        stripe_api_base=stripe_api.url,
+    )
+
+
+@pytest_asyncio.fixture
+async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve_app(create(settings)) as http:
+        yield http
+
+
+@pytest_asyncio.fixture
+async def payments(database: Any, bus: Any) -> Payments:
+    repository = Payments(database, Relay(bus))
+    await repository.ensure_indexes()
+    return repository
+
+
+@pytest.fixture
+def intents(stripe_api: StripeApi) -> Any:
+    """Stripe's own view of the PaymentIntents."""
+    client = stripe.StripeClient(
+        stripe_api.key, base_addresses={"api": stripe_api.url}, http_client=stripe.HTTPXClient()
+    )
+    return client.v1.payment_intents

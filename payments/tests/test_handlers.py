@@ -1,0 +1,78 @@
+"""What the payments service makes of the orders' events."""
+
+from decimal import Decimal
+
+import pytest
+
+from payments.handlers import HANDLERS
+from payments.models import authorise, begin, due
+from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.clock import now
+from ticketing_common.events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderedTicket,
+    PricedTicket,
+)
+from ticketing_common.mongo import new_id
+
+
+def order_events():
+    order_id, ticket_id = new_id(), new_id()
+    ticket = OrderedTicket(id=ticket_id, n=1)
+    created = OrderCreated(
+        id=order_id,
+        version=0,
+        status="created",
+        user_id="buyer",
+        expires_at=now().replace(year=2100),
+        ticket=PricedTicket(id=ticket_id, n=1, price=Decimal("19.99")),
+    )
+    cancelled = OrderCancelled(id=order_id, version=1, reason="user", ticket=ticket)
+    completed = OrderCompleted(id=order_id, version=1, user_id="buyer", ticket=ticket)
+    return created, cancelled, completed
+
+
+async def handle(payments, *events):
+    for event in events:
+        await HANDLERS[type(event)](event, payments)
+
+
+async def test_a_new_order_is_owed_in_cents(payments):
+    created, *_ = order_events()
+    await handle(payments, created)
+    payment = await payments.of_order(created.id)
+    assert (payment.amount_cents, payment.user_id, payment.status) == (1999, "buyer", "unpaid")
+
+
+async def test_every_event_may_come_twice_and_late(payments):
+    created, cancelled, _ = order_events()
+    await handle(payments, created, created)
+    first = await payments.of_order(created.id)
+    await handle(payments, cancelled, cancelled, created)
+    payment = await payments.of_order(created.id)
+    assert (payment.id, payment.order_status, payment.version) == (first.id, "cancelled", 1)
+
+
+@pytest.mark.parametrize("end", [1, 2], ids=["cancelled", "completed"])
+async def test_an_early_end_is_put_back(payments, end):
+    events = order_events()
+    with pytest.raises(EarlierEventUnderWay):
+        await handle(payments, events[end])
+    await handle(payments, events[0], events[end])
+    assert (await payments.of_order(events[0].id)).order_version == 1
+
+
+@pytest.mark.parametrize(("end", "todo"), [(1, "void"), (2, "capture")], ids=["cancelled", "completed"])
+async def test_the_end_of_an_authorised_order_makes_its_settlement_due(payments, end, todo):
+    events = order_events()
+    await handle(payments, events[0])
+    await payments.change(events[0].id, lambda p: begin(p, "pi_1", "buyer", now()))
+    await payments.change(events[0].id, authorise)
+    assert await payments.due(10) == []
+    await handle(payments, events[end])
+    assert payments.something_due.is_set()
+    (payment,) = await payments.due(10)
+    assert payment.order_id == events[0].id
+    assert due(payment) == todo

@@ -1,0 +1,211 @@
+"""The payments service over HTTP, against the Stripe stand-in."""
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from payments.main import create
+from ticketing_common.clock import now
+from ticketing_common.events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderedTicket,
+    PaymentCreated,
+    PaymentFailed,
+    PricedTicket,
+)
+from ticketing_common.mongo import new_id
+from ticketing_common.testing import new_user, published, serve_app, session, wait_until
+
+BUYER = new_user()
+
+
+async def place_order(bus, expires_in=timedelta(minutes=15)):
+    """An order that was just placed: the event may still be under way when its id is used."""
+    order_id = new_id()
+    await bus.publish(
+        OrderCreated(
+            id=order_id,
+            version=0,
+            status="created",
+            user_id=BUYER.id,
+            expires_at=now() + expires_in,
+            ticket=PricedTicket(id=new_id(), n=1, price=Decimal("19.99")),
+        )
+    )
+    return order_id
+
+
+async def decide(bus, order_id, how):
+    ticket = OrderedTicket(id=new_id(), n=1)
+    if how == "complete":
+        await bus.publish(OrderCompleted(id=order_id, version=1, user_id=BUYER.id, ticket=ticket))
+    else:
+        await bus.publish(OrderCancelled(id=order_id, version=1, reason="user", ticket=ticket))
+
+
+async def pay(client, order_id, token="tok_visa", user=BUYER):
+    return await client.post(
+        "/api/payments", json={"orderId": order_id, "token": token}, headers=session(user)
+    )
+
+
+async def intents_of(intents, order_id):
+    return [
+        intent
+        for intent in (await intents.list_async({"limit": 100})).data
+        if intent.metadata["orderId"] == order_id
+    ]
+
+
+async def reaches(intents, order_id, status):
+    async def reached():
+        (intent,) = await intents_of(intents, order_id)
+        return intent if intent.status == status else None
+
+    return await wait_until(reached)
+
+
+@pytest.mark.parametrize("token", ["tok_visa", "pm_card_visa"])
+async def test_a_payment_is_authorised_then_captured_once_the_order_is_complete(client, bus, intents, token):
+    order_id = await place_order(bus)
+    answer = await pay(client, order_id, token)
+    assert answer.status_code == 201, answer.text
+    (intent,) = await intents_of(intents, order_id)
+    assert (intent.status, intent.amount, intent.currency) == ("requires_capture", 1999, "usd")
+    assert intent.metadata["paymentId"] == answer.json()["id"] != intent.id
+    (event,) = await wait_until(lambda: published(bus, PaymentCreated))
+    assert event == PaymentCreated(id=answer.json()["id"], order_id=order_id, stripe_id=intent.id)
+    await decide(bus, order_id, "complete")
+    captured = await reaches(intents, order_id, "succeeded")
+    assert captured.amount_received == 1999
+    again = await pay(client, order_id)
+    assert (again.status_code, again.json()) == (400, {"errors": [{"message": "Order is already paid"}]})
+
+
+async def test_an_authorisation_whose_order_was_cancelled_is_released(client, bus, intents):
+    order_id = await place_order(bus)
+    assert (await pay(client, order_id)).status_code == 201
+    await decide(bus, order_id, "cancel")
+    await reaches(intents, order_id, "canceled")
+    again = await pay(client, order_id)
+    assert again.json() == {"errors": [{"message": "Cannot pay for a cancelled order"}]}
+
+
+async def test_a_decline_is_told_with_its_code_and_announced(client, bus, intents):
+    order_id = await place_order(bus)
+    answer = await pay(client, order_id, "tok_chargeDeclined")
+    assert answer.status_code == 400
+    assert answer.json() == {"errors": [{"message": "Your card was declined.", "code": "card_declined"}]}
+    (event,) = await wait_until(lambda: published(bus, PaymentFailed))
+    assert event == PaymentFailed(order_id=order_id, code="card_declined")
+    assert (await pay(client, order_id)).status_code == 400
+    await decide(bus, order_id, "cancel")
+    await reaches(intents, order_id, "canceled")
+
+
+async def test_a_card_that_wants_the_buyer_is_declined_until_that_is_built(client, bus):
+    answer = await pay(client, await place_order(bus), "pm_card_authenticationRequired")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "authentication_required"
+
+
+@pytest.mark.parametrize("token", ["tok_unknown", "pm_unknown", "visa", "", 7, None, "tok_x/../y"])
+async def test_a_token_unknown_to_stripe_leaves_the_order_payable(client, bus, token):
+    order_id = await place_order(bus)
+    answer = await pay(client, order_id, token)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "token"
+    assert (await pay(client, order_id)).status_code == 201
+
+
+@pytest.mark.parametrize("clicks", [["tok_visa"] * 10, ["tok_visa", "tok_mastercard"] * 5])
+async def test_many_clicks_are_one_payment(client, bus, intents, clicks):
+    order_id = await place_order(bus)
+    answers = await asyncio.gather(*(pay(client, order_id, token) for token in clicks))
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 9
+    assert {a.json()["errors"][0]["message"] for a in answers if a.status_code == 400} == {
+        "Order is already paid"
+    }
+    (intent,) = await intents_of(intents, order_id)
+    assert intent.amount_capturable == 1999
+
+
+async def test_a_good_and_a_bad_card_at_once_agree_with_what_is_announced(client, bus, intents):
+    for _ in range(10):
+        order_id = await place_order(bus)
+        good, bad = await asyncio.gather(
+            pay(client, order_id, "tok_visa"), pay(client, order_id, "tok_chargeDeclined")
+        )
+        assert bad.status_code == 400
+
+        async def announced(order_id=order_id):
+            created = [e for e in await published(bus, PaymentCreated) if e.order_id == order_id]
+            failed = [e for e in await published(bus, PaymentFailed) if e.order_id == order_id]
+            return created + failed
+
+        (event,) = await wait_until(announced)
+        assert isinstance(event, PaymentCreated) == (good.status_code == 201)
+        await decide(bus, order_id, "complete" if good.status_code == 201 else "cancel")
+        await reaches(intents, order_id, "succeeded" if good.status_code == 201 else "canceled")
+
+
+async def test_a_cancellation_during_the_payment_takes_nothing(client, bus, intents):
+    for _ in range(10):
+        order_id = await place_order(bus)
+        assert (await pay(client, order_id, "tok_unknown")).status_code == 400  # the intent is there
+        answer, _ = await asyncio.gather(pay(client, order_id), decide(bus, order_id, "cancel"))
+        assert answer.status_code in (201, 400)
+        await reaches(intents, order_id, "canceled")
+
+
+async def test_only_the_buyer_pays_and_only_for_an_order_that_exists(client, bus):
+    order_id = await place_order(bus)
+    body = {"orderId": order_id, "token": "tok_visa"}
+    assert (await client.post("/api/payments", json=body)).status_code == 401
+    assert (await pay(client, order_id, user=new_user())).status_code == 401
+    assert (await pay(client, "f" * 24)).status_code == 404
+    assert (await pay(client, "unknown")).status_code == 404
+    answer = await pay(client, 7)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "orderId")
+
+
+async def test_an_order_past_its_time_is_not_paid(client, bus):
+    answer = await pay(client, await place_order(bus, expires_in=timedelta(seconds=-1)))
+    assert answer.json() == {"errors": [{"message": "Cannot pay for a cancelled order"}]}
+
+
+async def test_without_stripe_the_answer_is_503_and_the_order_stays_payable(settings, bus, database):
+    unreachable = settings.model_copy(update={"stripe_api_base": "http://127.0.0.1:9"})
+    order_id = await place_order(bus)
+    async with serve_app(create(unreachable)) as client:
+        answer = await client.post(
+            "/api/payments",
+            json={"orderId": order_id, "token": "tok_visa"},
+            headers=session(BUYER),
+            timeout=15,
+        )
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "127.0.0.1" not in answer.text
+    async with serve_app(create(settings)) as client:
+        assert (await pay(client, order_id)).status_code == 201
+
+
+async def test_what_was_due_when_the_service_stopped_is_done_when_it_is_back(
+    settings, bus, database, intents
+):
+    order_id = await place_order(bus)
+    async with serve_app(create(settings)) as client:
+        assert (await pay(client, order_id)).status_code == 201
+    await decide(bus, order_id, "complete")
+    async with serve_app(create(settings)):
+        await reaches(intents, order_id, "succeeded")
+
+
+async def test_browsers_are_told_how_to_load_stripe(client):
+    answer = await client.get("/api/payments/config")
+    assert answer.json() == {"publishableKey": "pk_test_1", "stripeJs": "https://js.stripe.com/v3/"}
