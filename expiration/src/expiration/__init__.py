@@ -1,0 +1,1 @@
+"""The market's clock: follows the orders, and tells when one has expired."""

@@ -1,0 +1,9 @@
+"""What the expiration service and its worker are told by their environment."""
+
+from ticketing_common import config
+
+
+class Settings(config.Settings):
+    nats_url: str
+    redis_url: config.Secret
+    """redis://host:6379/0, where RQ keeps its jobs. All of it may be lost: the ledger has everything."""

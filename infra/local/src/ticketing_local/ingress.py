@@ -1,0 +1,134 @@
+"""The one door: Caddy routes by path, as the Kubernetes ingress does, and answers errors as services do."""
+
+import json
+from pathlib import Path
+
+from ticketing_common.testing.servers import find_binary
+from ticketing_local import quiet
+from ticketing_local.claims import loopbacks
+from ticketing_local.probes import http_ok
+from ticketing_local.process import Part, inherited
+
+ROUTES = {
+    "/api/users": "auth",
+    "/api/tickets": "tickets",
+    "/api/orders": "orders",
+    "/api/payments": "payments",
+}
+_PAGE = Path(__file__).parent / "page"
+
+# The contract's words: a client cannot tell, and need not, whether the ingress or a service answered.
+_NOT_FOUND = "Not found"
+_METHOD_NOT_ALLOWED = "Method not allowed"
+_TOO_LARGE = "The request body is larger than 64 KiB"
+_UNAVAILABLE = "The service is not available at the moment, please try again"
+_FAILED = "Something went wrong"
+
+
+def ingress(port: int, ports: dict[str, int], data_dir: Path) -> Part:
+    """Caddy on `port`, in front of the services on `ports`."""
+    folder = (data_dir / "ingress").absolute()
+    folder.mkdir(exist_ok=True)
+    config = folder / "Caddyfile"
+    config.write_text(caddyfile(port, ports))
+    command = [find_binary("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
+    # Caddy keeps an identity and a cache in the user's home otherwise.
+    homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    return Part("ingress", command, inherited() | homes, http_ok(port, "/"), quiet.of_caddy)
+
+
+def caddyfile(port: int, ports: dict[str, int]) -> str:
+    hosts = " ".join(host for _, host in loopbacks())
+    routes = "\n".join(_route(path, ports[service]) for path, service in ROUTES.items())
+    return f"""# Written at each start of the local stack.
+{{
+	admin off
+	auto_https off
+	persist_config off
+	grace_period 5s
+	log {{
+		output stderr
+		format json
+		level WARN
+	}}
+}}
+
+http://:{port} {{
+	bind {hosts}
+	log {{
+		output stderr
+		format json
+		level ERROR
+	}}
+	header {{
+		-Server
+		-Via
+		defer
+	}}
+	request_body {{
+		max_size 64KiB
+	}}
+{routes}
+	handle / {{
+		root "{_PAGE}"
+		rewrite /index.html
+		header Cache-Control no-cache
+		file_server
+	}}
+	handle {{
+		error 404
+	}}
+	handle_errors {{
+		header {{
+			Content-Type application/json
+			X-Request-ID {{http.error.id}}
+			-Server
+		}}
+		@too_large expression `{{err.status_code}} == 413`
+		handle @too_large {{
+			{_respond(413, _TOO_LARGE)}
+		}}
+		@unavailable expression `{{err.status_code}} in [502, 503, 504]`
+		handle @unavailable {{
+			header Retry-After 1
+			{_respond(503, _UNAVAILABLE)}
+		}}
+		@not_found expression `{{err.status_code}} == 404`
+		handle @not_found {{
+			{_respond(404, _NOT_FOUND)}
+		}}
+		@not_allowed expression `{{err.status_code}} == 405`
+		handle @not_allowed {{
+			{_respond(405, _METHOD_NOT_ALLOWED)}
+		}}
+		handle {{
+			{_respond("{err.status_code}", _FAILED)}
+		}}
+	}}
+}}
+"""
+
+
+def _route(path: str, port: int) -> str:
+    """The path itself and what is below it, but not `/api/ticketsfoo`."""
+    name = path.rpartition("/")[2]
+    # Keep-alive below uvicorn's 5 s, so that no request goes into a connection that is just being closed.
+    # Event streams need no flush_interval: Caddy knows them by their type. (-1 would keep it from telling the
+    # service that a listener has gone.)
+    return f"""
+	@{name} path {path} {path}/*
+	handle @{name} {{
+		reverse_proxy 127.0.0.1:{port} {{
+			transport http {{
+				dial_timeout 2s
+				response_header_timeout 30s
+				keepalive 4s
+				compression off
+			}}
+		}}
+	}}"""
+
+
+def _respond(status: int | str, message: str) -> str:
+    body = json.dumps({"errors": [{"message": message}]}, separators=(",", ":"))
+    return f"respond `{body}` {status}"
