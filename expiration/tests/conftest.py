@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -27,11 +27,10 @@ from ticketing_common.events import (
     OrderedTicket,
     PricedTicket,
 )
-from ticketing_common.jetstream import STREAM, Bus, connected
+from ticketing_common.jetstream import DOWN, STREAM, Bus, connected
 from ticketing_common.mongo import Database, new_id
 from ticketing_common.testing import serve_app, wait_until
 from ticketing_common.testing.servers import (
-    Server,
     die_with_parent,
     free_port,
     mongod,
@@ -41,26 +40,35 @@ from ticketing_common.testing.servers import (
 )
 
 
-def created(seconds: float = 60.0) -> OrderCreated:
-    """A new order that expires in so many seconds."""
-    return OrderCreated(
-        id=new_id(),
-        version=0,
-        status="created",
-        user_id=new_id(),
-        expires_at=now() + timedelta(seconds=seconds),
-        ticket=PricedTicket(id=new_id(), n=1, price=2000),
-    )
+class Orders:
+    """What the orders service says of an order."""
+
+    @staticmethod
+    def created(seconds: float = 60.0) -> OrderCreated:
+        """A new order that expires in so many seconds."""
+        return OrderCreated(
+            id=new_id(),
+            version=0,
+            status="created",
+            user_id=new_id(),
+            expires_at=now() + timedelta(seconds=seconds),
+            ticket=PricedTicket(id=new_id(), n=1, price=Decimal(20)),
+        )
+
+    @staticmethod
+    def cancelled(order: OrderCreated) -> OrderCancelled:
+        ticket = OrderedTicket(id=order.ticket.id, n=1)
+        return OrderCancelled(id=order.id, version=1, reason="user", ticket=ticket)
+
+    @staticmethod
+    def completed(order: OrderCreated) -> OrderCompleted:
+        ticket = OrderedTicket(id=order.ticket.id, n=1)
+        return OrderCompleted(id=order.id, version=1, user_id=order.user_id, ticket=ticket)
 
 
-def cancelled(order: OrderCreated, version: int = 1) -> OrderCancelled:
-    ticket = OrderedTicket(id=order.ticket.id, n=1)
-    return OrderCancelled(id=order.id, version=version, reason="user", ticket=ticket)
-
-
-def completed(order: OrderCreated, version: int = 1) -> OrderCompleted:
-    ticket = OrderedTicket(id=order.ticket.id, n=1)
-    return OrderCompleted(id=order.id, version=version, user_id=order.user_id, ticket=ticket)
+@pytest.fixture
+def orders() -> type[Orders]:
+    return Orders
 
 
 @pytest.fixture
@@ -88,6 +96,7 @@ class Market:
 
     settings: Settings
     bus: Bus
+    worker_log: Path
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
@@ -104,6 +113,7 @@ class Market:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "expiration.worker"],
             env=os.environ | told | {"LOG_FORMAT": "console"},
+            stdout=self.worker_log.open("ab"),
             preexec_fn=die_with_parent,
         )
         try:
@@ -111,6 +121,15 @@ class Market:
         finally:
             process.kill()
             process.wait()
+            print(self.worker_log.read_text())
+
+    async def worker_says(self, words: bytes) -> None:
+        """Wait until the worker has logged these words."""
+
+        async def said() -> bool:
+            return words in self.worker_log.read_bytes()
+
+        await wait_until(said)
 
     async def place(self, *orders: OrderCreated) -> None:
         """Publish the orders, and wait until the service follows them all."""
@@ -121,15 +140,21 @@ class Market:
         """Wait until the service has nothing left to hear of."""
 
         async def nothing_left() -> bool:
-            consumer = await self.bus.js.consumer_info(str(STREAM.name), "expiration")
+            try:
+                consumer = await self.bus.js.consumer_info(str(STREAM.name), "expiration")
+            except DOWN:  # not there yet
+                return False
             return not consumer.num_pending and not consumer.num_ack_pending
 
         await wait_until(nothing_left, 30)
 
     async def count_told(self) -> int:
         """How many expirations the stream has."""
-        state = (await self.bus.js.stream_info(str(STREAM.name), subjects_filter="expiration.complete")).state
-        return sum((state.subjects or {}).values())
+        try:
+            info = await self.bus.js.stream_info(str(STREAM.name), subjects_filter=ExpirationComplete.subject)
+        except DOWN:  # just being restarted
+            return 0
+        return sum((info.state.subjects or {}).values())
 
     async def told(self) -> list[tuple[str, datetime]]:
         """Every expiration in the stream: the order, and when the stream had it."""
@@ -139,15 +164,13 @@ class Market:
             message = await self.bus.js.get_msg(
                 str(STREAM.name), sequence, subject=ExpirationComplete.subject, next=True
             )
-            assert message.data and message.seq and message.time
-            messages.append(
-                (ExpirationComplete.model_validate_json(message.data).order_id, _aware(message.time))
-            )
-            sequence = message.seq + 1
+            event = ExpirationComplete.model_validate_json(message.data or b"")
+            messages.append((event.order_id, message.time))
+            sequence = (message.seq or 0) + 1
         return messages
 
     async def lateness(self, *orders: OrderCreated, seconds: float = 15.0) -> list[float]:
-        """Wait until all these orders are told of, once each and nothing else; returns how late, in seconds."""
+        """Wait until these orders, and no others, are told of, once each; how late each was, in seconds."""
 
         async def all_told() -> bool:
             return await self.count_told() >= len(orders)
@@ -159,63 +182,53 @@ class Market:
         return sorted((at - expires_at[order_id]).total_seconds() for order_id, at in told)
 
 
-def _aware(moment: object) -> datetime:
-    assert isinstance(moment, datetime)
-    return moment
-
-
 @pytest.fixture
-def market(mongo_uri: str, nats_url: str, redis_url: str, bus: Bus, database: Database) -> Market:
+def market(
+    mongo_uri: str, nats_url: str, redis_url: str, bus: Bus, database: Database, tmp_path: Path
+) -> Market:
     """The run's own servers, empty."""
-    return Market(Settings(mongo_uri=mongo_uri, nats_url=nats_url, redis_url=redis_url), bus)
+    settings = Settings(mongo_uri=mongo_uri, nats_url=nats_url, redis_url=redis_url, log_format="console")
+    return Market(settings, bus, tmp_path / "worker.log")
 
 
-@dataclass
 class Stores:
-    """Servers of one test's own, which it may stop and start."""
+    """MongoDB, NATS and Redis of one test's own, which it may stop and start; all run at first."""
 
-    servers: dict[str, Server]
-    up: dict[str, ExitStack] = field(default_factory=dict)
+    def __init__(self, folder: Path) -> None:
+        makers = {"mongo": mongod, "nats": nats_server, "redis": redis_server}
+        self._servers = {name: make(free_port(), folder) for name, make in makers.items()}
+        self._running: dict[str, ExitStack] = {}
+        self.start(*makers)
+        urls = {name: server.url for name, server in self._servers.items()}
+        self.settings = Settings(
+            mongo_uri=f"{urls['mongo']}/expiration",
+            nats_url=urls["nats"],
+            redis_url=urls["redis"],
+            log_format="console",
+        )
 
     def start(self, *names: str) -> None:
         for name in names:
-            self.up[name] = ExitStack()
-            self.up[name].enter_context(running(self.servers[name]))
+            self._running[name] = ExitStack()
+            self._running[name].enter_context(running(self._servers[name]))
 
     def stop(self, *names: str) -> None:
         for name in names:
-            self.up.pop(name).close()
+            self._running.pop(name).close()
 
-    @property
-    def settings(self) -> Settings:
-        urls = {name: server.url for name, server in self.servers.items()}
-        return Settings(
-            mongo_uri=f"{urls['mongo']}/expiration", nats_url=urls["nats"], redis_url=urls["redis"]
-        )
+    def stop_all(self) -> None:
+        self.stop(*list(self._running))
 
 
 @pytest.fixture
 def stores(tmp_path: Path) -> Iterator[Stores]:
-    """MongoDB, NATS and Redis, not yet started."""
-    servers = {"mongo": mongod, "nats": nats_server, "redis": redis_server}
-    stores = Stores({name: make(free_port(), tmp_path) for name, make in servers.items()})
+    stores = Stores(tmp_path)
     yield stores
-    stores.stop(*list(stores.up))
+    stores.stop_all()
 
 
 @pytest.fixture
-def market_of() -> Callable[[Stores], object]:
-    """The market on servers of a test's own."""
-
-    @asynccontextmanager
-    async def open_market(stores: Stores) -> AsyncIterator[Market]:
-        async with connected(stores.settings.nats_url, "test") as bus:
-            yield Market(stores.settings, bus)
-
-    return open_market
-
-
-def stop(process: subprocess.Popen[bytes], signum: int = signal.SIGTERM) -> int:
-    """Tell a process to stop; its exit status."""
-    process.send_signal(signum)
-    return process.wait(5)
+async def own_market(stores: Stores, tmp_path: Path) -> AsyncIterator[Market]:
+    """As market, on the stores of this test's own."""
+    async with connected(stores.settings.nats_url, "test") as bus:
+        yield Market(stores.settings, bus, tmp_path / "worker.log")

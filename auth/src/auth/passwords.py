@@ -5,7 +5,7 @@ from anyio import CapacityLimiter, to_thread
 from passlib.hash import argon2
 
 # The first choice of OWASP's Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
-_ARGON2ID = argon2.using(type="ID", memory_cost=19 * 1024, time_cost=2, parallelism=1)
+_ARGON2ID = argon2.using(type="ID", memory_cost=19 * 1024, time_cost=2, parallelism=1)  # type: ignore[no-untyped-call]
 
 _AT_ONCE = 2
 """Each takes a core for some 30 ms and 19 MiB; more at once would starve the requests beside them."""

@@ -39,7 +39,8 @@ MAX_DELIVERIES = 15
 """After that many an event is dead. With the delays below that is about three minutes."""
 
 _AT_ONCE = 16
-_ACK_WAIT = 30.0
+_ACK_WAIT = 2.0
+"""Seconds. What a killed process had in hand comes again after that; what takes longer comes twice."""
 _PULL_TIMEOUT = 0.25
 _STORE_RETRY = 0.5
 

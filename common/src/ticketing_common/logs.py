@@ -24,7 +24,14 @@ def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
         last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
         shared.append(lambda _logger, _method, event: {"service": service, **event})
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)]
+        last = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(),
+                pad_event_to=0,
+                # The default draws every frame's variables, which holds up the event loop for seconds.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -6,6 +6,7 @@ stream drops the duplicate.
 """
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,11 +28,12 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Connections:
-    """What the worker process keeps open for its jobs, and the event loop that they belong to."""
+    """What the worker process keeps open for its jobs, the event loop it belongs to, and when to end."""
 
     loop: asyncio.AbstractEventLoop
     ledger: Ledger
     bus: Bus
+    stopping: threading.Event
 
 
 CONNECTIONS: ContextVar[Connections] = ContextVar("connections")
@@ -41,18 +43,18 @@ CONNECTIONS: ContextVar[Connections] = ContextVar("connections")
 def expire_due() -> None:
     """The RQ job. It blocks the worker's thread while the worker's event loop does the work."""
     connections = CONNECTIONS.get()
-    work = publish_due(connections.ledger, connections.bus)
+    work = publish_due(connections.ledger, connections.bus, connections.stopping)
     asyncio.run_coroutine_threadsafe(work, connections.loop).result()
 
 
-async def publish_due(ledger: Ledger, bus: Bus) -> None:
-    """Publish ExpirationComplete for every order that is due, until none is.
+async def publish_due(ledger: Ledger, bus: Bus, stopping: threading.Event) -> None:
+    """Publish ExpirationComplete for every order that is due, until none is or it is told to stop.
 
-    When a store is down the rest stays in the ledger: the reconciler has another job run for it.
+    Then, and when a store is down, the rest stays in the ledger: the reconciler has another job run for it.
     """
     told, late = 0, timedelta()
     try:
-        while due := await ledger.due(now(), _BATCH):
+        while not stopping.is_set() and (due := await ledger.due(now(), _BATCH)):
             published = await _publish(due, bus)
             late = max(late, now() - min(due.values()))
             await ledger.mark_told(published, now())

@@ -38,14 +38,14 @@ class _Worker(SimpleWorker):
 
 
 async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; the job in hand is finished first."""
+    """Work until SIGTERM or SIGINT; the batch in hand is finished first."""
     stopping = threading.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     bus = Bus(settings.nats_url, "expiration-worker")
     connecting = asyncio.create_task(bus.connect())
-    CONNECTIONS.set(Connections(loop, Ledger(mongo.connect(settings.mongo_uri)), bus))
+    CONNECTIONS.set(Connections(loop, Ledger(mongo.connect(settings.mongo_uri)), bus, stopping))
     await asyncio.to_thread(work, Schedule(settings.redis_url), stopping)
     connecting.cancel()
     await bus.close()

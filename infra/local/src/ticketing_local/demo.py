@@ -106,12 +106,12 @@ async def _an_expiry(sam: httpx.AsyncClient, alice: httpx.AsyncClient, tell: Tim
     ordered = await _order(alice, "Alice", ticket, tell)
     left = _seconds_until(ordered["expiresAt"])
     if left > PATIENCE_SECONDS:
-        tell.step("Alice", "goes for a walk", f"the ticket is free again in {left / 60:.0f} minutes")
+        tell.step("Alice", f"does not pay: the ticket is free again in {left / 60:.0f} minutes", "")
         tell.note(
             "To see it happen, start the market with a short window: EXPIRATION_WINDOW_SECONDS=10 make up"
         )
         return
-    tell.step("Alice", "goes for a walk", "and does not pay")
+    tell.step("Alice", "goes for a walk, and does not pay", "")
     while (left := _seconds_until(ordered["expiresAt"])) > 0:
         tell.countdown("the order expires in", left)
         await asyncio.sleep(min(left, 0.25))

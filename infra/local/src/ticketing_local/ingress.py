@@ -25,21 +25,21 @@ _UNAVAILABLE = "The service is not available at the moment, please try again"
 _FAILED = "Something went wrong"
 
 
-def ingress(port: int, ports: dict[str, int], data_dir: Path) -> Part:
-    """Caddy on `port`, in front of the services on `ports`."""
+def ingress(port: int, ports: dict[str, int], data_dir: Path, patience_seconds: int = 30) -> Part:
+    """Caddy on `port`, in front of the services on `ports`; one that does not answer in time is down."""
     folder = (data_dir / "ingress").absolute()
     folder.mkdir(exist_ok=True)
     config = folder / "Caddyfile"
-    config.write_text(caddyfile(port, ports))
+    config.write_text(caddyfile(port, ports, patience_seconds))
     command = [find_binary("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
     # Caddy keeps an identity and a cache in the user's home otherwise.
     homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     return Part("ingress", command, inherited() | homes, http_ok(port, "/"), quiet.of_caddy)
 
 
-def caddyfile(port: int, ports: dict[str, int]) -> str:
+def caddyfile(port: int, ports: dict[str, int], patience_seconds: int) -> str:
     hosts = " ".join(host for _, host in loopbacks())
-    routes = "\n".join(_route(path, ports[service]) for path, service in ROUTES.items())
+    routes = "\n".join(_route(path, ports[service], patience_seconds) for path, service in ROUTES.items())
     return f"""# Written at each start of the local stack.
 {{
 	admin off
@@ -109,7 +109,7 @@ http://:{port} {{
 """
 
 
-def _route(path: str, port: int) -> str:
+def _route(path: str, port: int, patience_seconds: int) -> str:
     """The path itself and what is below it, but not `/api/ticketsfoo`."""
     name = path.rpartition("/")[2]
     # Keep-alive below uvicorn's 5 s, so that no request goes into a connection that is just being closed.
@@ -121,7 +121,7 @@ def _route(path: str, port: int) -> str:
 		reverse_proxy 127.0.0.1:{port} {{
 			transport http {{
 				dial_timeout 2s
-				response_header_timeout 30s
+				response_header_timeout {patience_seconds}s
 				keepalive 4s
 				compression off
 			}}

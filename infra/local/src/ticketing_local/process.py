@@ -24,7 +24,7 @@ class Part:
     command: list[str]
     environment: dict[str, str] = field(repr=False)
     is_ready: Callable[[], Awaitable[bool]] | None = None
-    """None: it has no port to ask, so it counts as ready once it has said something or lived for 2 s."""
+    """None: it has no port to ask, so it counts as ready once it has said something or lived for 5 s."""
     shown: quiet.Filter = quiet.everything
 
 

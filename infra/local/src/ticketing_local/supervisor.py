@@ -156,7 +156,7 @@ class Supervisor:
 
     async def _become_ready(self, w: Watched, process: Process, began: float) -> None:
         is_ready = w.part.is_ready
-        while not (await is_ready() if is_ready else process.said or time.monotonic() - began > 2):  # noqa: ASYNC110 - another process has no Event for us
+        while not (await is_ready() if is_ready else process.said or time.monotonic() - began > 5):  # noqa: ASYNC110 - another process has no Event for us
             await asyncio.sleep(0.1)
         w.ready.set()
         self._console.part(w.part.name, "ready", f"{time.monotonic() - began:4.1f} s")

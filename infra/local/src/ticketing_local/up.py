@@ -17,17 +17,17 @@ from ticketing_local.settings import Settings, from_environment
 from ticketing_local.stack import Planner, Stack, started
 
 
-def main() -> None:
+def main(plan: Planner = plan_parts) -> None:
     console = terminal()
     try:
-        status = asyncio.run(up(from_environment(), console))
+        status = asyncio.run(up(from_environment(), console, plan))
     except StackError as error:
         console.fail(str(error))
         status = 1
     sys.exit(status)
 
 
-async def up(settings: Settings, console: Console, plan: Planner = plan_parts) -> int:
+async def up(settings: Settings, console: Console, plan: Planner) -> int:
     """Run until somebody asks to stop (exit status 0; 130 when they had to ask twice)."""
     this = asyncio.current_task()
     assert this

@@ -1,0 +1,49 @@
+# `make help` says what there is. Needs Python 3.11+, make and git; everything else comes as Python wheels.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := common auth tickets orders payments expiration infra/stripe-stand-in infra/local
+SOURCES := $(addsuffix /src,$(PACKAGES))
+
+.PHONY: help up demo test lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+up: .venv/installed ## run the whole market on http://localhost:8000 (PORT, DATA_DIR, EXPIRATION_WINDOW_SECONDS, LOG_LEVEL)
+	@exec $(BIN)/python -P -m ticketing_local.up
+
+demo: .venv/installed ## in a second shell: list, order, pay, decline and expire, as a timeline
+	@$(BIN)/python -P -m ticketing_local.demo
+
+test: .venv/installed ## all tests, on real servers
+	@$(BIN)/python -m pytest
+
+lint: .venv/installed ## formatting, lint, types, import rules
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports
+
+format: .venv/installed ## mend what a tool can mend
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+lock: ## pin every dependency anew in constraints.txt (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command 'make lock' --no-emit-package pip --no-emit-package setuptools \
+	  $(foreach p,ticketing-common ticketing-auth ticketing-tickets ticketing-orders ticketing-payments \
+	    ticketing-expiration stripe-stand-in ticketing-local,--no-emit-package $(p)) \
+	  --upgrade --output-file constraints.txt requirements.in
+
+clean: ## forget the environment; the market's data in .data stays
+	rm -rf .venv
+
+.venv/installed: constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "Installing into .venv (once, about a minute)"
+	@$(PYTHON) -m venv .venv || { echo "venv is missing: on Debian run 'apt-get install python3-venv'"; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement constraints.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --quiet $(addprefix --editable ./,$(PACKAGES))
+	@touch $@

@@ -1,0 +1,146 @@
+"""What every app has around its routes: errors in one shape, limits, origin, ids, health, metrics."""
+
+from typing import Annotated, Any
+
+import pytest
+import pytest_asyncio
+from fastapi import APIRouter, Query
+from pymongo.errors import ServerSelectionTimeoutError
+
+from ticketing_common.app import Parts, create_app
+from ticketing_common.auth import CurrentUser
+from ticketing_common.config import SessionSettings, load
+from ticketing_common.testing import JWT_KEY, new_user, serve_app, session
+from ticketing_common.wire import Body
+
+
+class Note(Body):
+    text: str
+
+
+router = APIRouter(prefix="/notes")
+
+
+@router.post("")
+async def write(note: Note, user: CurrentUser) -> Note:
+    return note
+
+
+@router.get("")
+async def read(limit: Annotated[int, Query(le=10)] = 1) -> list[int]:
+    return [limit]
+
+
+@router.get("/broken")
+async def broken() -> None:
+    raise RuntimeError("mongodb://secret-host/")
+
+
+@router.get("/down")
+async def down() -> None:
+    raise ServerSelectionTimeoutError("secret-host:27017 refused")
+
+
+async def _fails() -> None:
+    raise OSError
+
+
+async def _answers() -> None:
+    return
+
+
+@pytest_asyncio.fixture
+async def client() -> Any:
+    settings = SessionSettings(mongo_uri="mongodb://unused/x", jwt_key=JWT_KEY)
+    parts = Parts(
+        name="notes",
+        settings=settings,
+        router=router,
+        docs="/notes",
+        checks={"mongo": _answers, "nats": _fails},
+    )
+    async with serve_app(create_app(parts)) as http:
+        yield http
+
+
+HEADERS = session(new_user()) | {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/unknown", 404),
+        ("GET", "/notes/", 404),
+        ("PATCH", "/notes", 405),
+        ("POST", "/notes", 401),
+        ("GET", "/notes?limit=11", 400),
+        ("GET", "/notes/broken", 500),
+        ("GET", "/notes/down", 503),
+    ],
+)
+async def test_every_refusal_has_the_one_shape_and_an_id(client, method, path, status):
+    answer = await client.request(method, path)
+    assert answer.status_code == status
+    (error,) = answer.json()["errors"]
+    assert error["message"]
+    assert None not in error.values()
+    assert "secret" not in answer.text
+    assert answer.headers["x-request-id"]
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_a_given_request_id_is_kept_when_it_is_harmless(client):
+    kept = await client.get("/notes", headers={"x-request-id": "abc-1"})
+    assert kept.headers["x-request-id"] == "abc-1"
+    made = await client.get("/notes", headers={"x-request-id": "a b\tc" * 50})
+    assert made.headers["x-request-id"] != "a b\tc" * 50
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_over_64_kib_is_413_before_the_session_is_asked(client, chunked):
+    async def pieces():
+        for _ in range(70):
+            yield b"x" * 1024
+
+    body: Any = pieces() if chunked else b"x" * (64 * 1024 + 1)
+    assert (await client.post("/notes", content=body)).status_code == 413
+    fits = b'{"text": "' + b"x" * (64 * 1024 - 12) + b'"}'
+    assert len(fits) == 64 * 1024
+    assert (await client.post("/notes", content=fits, headers=HEADERS)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [(None, 200), ("same", 200), ("https://evil.example", 403), ("null", 403), ("http://127.0.0.1", 403)],
+)
+async def test_another_sites_origin_may_change_nothing(client, origin, status):
+    own = str(client.base_url).rstrip("/")
+    headers = HEADERS | ({} if origin is None else {"origin": own if origin == "same" else origin})
+    assert (await client.post("/notes", json={"text": "x"}, headers=headers)).status_code == status
+    assert (await client.get("/notes", headers=headers)).status_code == 200
+
+
+async def test_health_and_readiness_tell_of_each_dependency(client):
+    assert (await client.get("/healthz")).status_code == 200
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (503, {"mongo": "up", "nats": "down"})
+    metrics = (await client.get("/metrics")).text
+    assert 'ticketing_dependency_up{dependency="nats"} 0.0' in metrics
+    await client.get("/notes")
+    assert 'route="/notes"' in (await client.get("/metrics")).text
+
+
+async def test_the_schema_states_the_error_shape(client):
+    schema = (await client.get("/notes/openapi.json")).json()
+    responses = schema["paths"]["/notes"]["post"]["responses"]
+    assert "422" not in responses
+    assert responses["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")
+    assert (await client.get("/notes/docs")).status_code == 200
+
+
+def test_a_missing_setting_is_named_and_stops_the_start(monkeypatch, capsys):
+    monkeypatch.setenv("MONGO_URI", "mongodb://x/y")
+    monkeypatch.setenv("JWT_KEY", " , ")
+    with pytest.raises(SystemExit):
+        load(SessionSettings, "orders")
+    assert "JWT_KEY" in capsys.readouterr().err

@@ -1,0 +1,196 @@
+"""From a document's outbox through the stream to a handler, on a real MongoDB and NATS."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+
+from ticketing_common.aggregate import Aggregate, EarlierEventUnderWay, follows
+from ticketing_common.dead_letters import DeadLetters, list_letters, replay
+from ticketing_common.events import TicketCreated
+from ticketing_common.listener import Listener, put_back_delay
+from ticketing_common.mongo import Documents, Duplicate, Missing, new_id
+from ticketing_common.outbox import Relay
+from ticketing_common.testing import published, wait_until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing(Aggregate):
+    title: str
+
+
+def announce(thing: Thing) -> TicketCreated:
+    return TicketCreated(id=thing.id, version=thing.version, title=thing.title, price=Decimal(1), user_id="u")
+
+
+@asynccontextmanager
+async def job(run):
+    """A background job for the length of the block, stopped as an app stops it."""
+    stopping = asyncio.Event()
+    task = asyncio.create_task(run(stopping))
+    try:
+        yield
+    finally:
+        stopping.set()
+        await asyncio.wait_for(task, 10)
+
+
+def things(database, relay):
+    return Documents(database, "things", Thing, relay=relay, announce=announce)
+
+
+async def test_what_is_written_is_published_in_order_and_leaves_the_outbox(database, bus):
+    relay = Relay(bus)
+    documents = things(database, relay)
+    thing = Thing(id=new_id(), title="a")
+    async with job(relay.run):
+        await documents.insert(thing)
+        await documents.change(lambda t: t.evolve(title="b"), id=thing.id)
+        await documents.change(lambda t: t.evolve(title="b"), id=thing.id)  # nothing to write
+
+        async def emptied():
+            return not (await database["things"].find_one({"_id": thing.id}))["outbox"]
+
+        await wait_until(emptied)
+    assert [(e.version, e.title) for e in await published(bus, TicketCreated)] == [(0, "a"), (1, "b")]
+
+
+async def test_what_a_crash_left_in_an_outbox_is_swept(database, bus):
+    await things(database, Relay(bus)).insert(Thing(id=new_id(), title="left"))  # a relay that never runs
+    assert await published(bus, TicketCreated) == []
+    relay = Relay(bus)
+    documents = things(database, relay)
+    await documents.ensure_indexes()
+    async with job(relay.run):
+        await wait_until(lambda: published(bus, TicketCreated))
+    plan = await database.command(
+        "explain", {"find": "things", "filter": {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": 1}}}
+    )
+    assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+async def test_changes_at_once_are_each_one_version(database, bus):
+    documents = things(database, None)
+    thing = Thing(id=new_id(), title="")
+    await documents.insert(thing)
+    await asyncio.gather(
+        *(documents.change(lambda t, i=i: t.evolve(title=t.title + str(i)), id=thing.id) for i in range(9))
+    )
+    end = await documents.find(id=thing.id)
+    assert (end.version, sorted(end.title)) == (9, list("012345678"))
+
+
+async def test_a_second_insert_and_a_change_of_nothing_say_so(database):
+    documents = things(database, None)
+    thing = Thing(id=new_id(), title="a")
+    await documents.insert(thing)
+    with pytest.raises(Duplicate):
+        await documents.insert(thing)
+    with pytest.raises(Missing):
+        await documents.change(lambda t: t, id="unknown")
+
+
+@pytest.mark.parametrize(
+    ("event", "copy", "applies"), [(0, -1, True), (1, 0, True), (0, 0, False), (1, 5, False)]
+)
+def test_the_next_version_applies_and_an_older_one_is_a_duplicate(event, copy, applies):
+    assert follows(event, copy) is applies
+
+
+def test_a_gap_between_versions_is_put_back():
+    with pytest.raises(EarlierEventUnderWay):
+        follows(2, 0)
+
+
+def test_what_is_put_back_comes_again_soon_then_ever_more_slowly():
+    assert [put_back_delay(n) for n in (1, 2, 3, 20)] == [0.05, 0.1, 0.2, 30.0]
+
+
+class Inbox:
+    """A handler that remembers, and fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0, error: type[Exception] = RuntimeError) -> None:
+        self.titles: list[str] = []
+        self._failures, self._error = failures, error
+
+    async def __call__(self, event: TicketCreated, _repository: object) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise self._error("told to")
+        self.titles.append(event.title)
+
+
+def listener(bus, database, inbox):
+    return Listener(bus, "test", {TicketCreated: inbox}, None, DeadLetters(database))
+
+
+async def publish(bus, title):
+    await bus.publish(TicketCreated(id=new_id(), version=0, title=title, price=Decimal(1), user_id="u"))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, EarlierEventUnderWay])
+async def test_what_a_handler_cannot_take_yet_comes_again(bus, database, error):
+    inbox = Inbox(failures=3, error=error)
+    async with job(listener(bus, database, inbox).run):
+        await publish(bus, "a")
+
+        async def handled():
+            return inbox.titles == ["a"]
+
+        await wait_until(handled)
+
+
+async def test_the_same_event_published_twice_is_one_message(bus, database):
+    event = TicketCreated(id=new_id(), version=0, title="a", price=Decimal(1), user_id="u")
+    await bus.publish(event)
+    await bus.publish(event)
+    assert len(await published(bus, TicketCreated)) == 1
+
+
+async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, nats_url, capsys):
+    inbox, letters = Inbox(), DeadLetters(database)
+    async with job(listener(bus, database, inbox).run):
+        await bus.publish_raw("ticket.created", b"\xff{ no event")
+        await publish(bus, "behind it")
+
+        async def both():
+            return inbox.titles == ["behind it"] and await letters.page()
+
+        await wait_until(both)
+        (letter,) = await letters.page()
+        assert (letter.subject, letter.data, letter.reason) == (
+            "ticket.created",
+            b"\xff{ no event",
+            "does not parse",
+        )
+        assert await list_letters(letters) == 1
+        assert "does not parse" in capsys.readouterr().out
+        # A replay is another delivery: still poison, it is kept anew and not lost.
+        assert await replay(letters, nats_url, [letter.id]) == 1
+
+        async def kept_anew():
+            page = await letters.page()
+            return len(page) == 1 and page[0].id != letter.id
+
+        await wait_until(kept_anew)
+
+
+async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, database, nats_url):
+    inbox, letters = Inbox(), DeadLetters(database)
+    event = TicketCreated(id=new_id(), version=0, title="late", price=Decimal(1), user_id="u")
+    await bus.publish(event)
+    subscription = await bus.js.pull_subscribe("ticket.created", durable="other")
+    (message,) = await subscription.fetch(1, timeout=5)
+    await letters.keep(message, "its handler failed", "a bug of yesterday")
+    await message.ack()
+    await bus.js.purge_stream("TICKETING")
+    async with job(listener(bus, database, inbox).run):
+        assert await replay(letters, nats_url, []) == 1
+
+        async def handled():
+            return inbox.titles == ["late"]
+
+        await wait_until(handled)
+    assert await letters.page() == []

@@ -1,0 +1,88 @@
+"""Every expiry is told, once and on time, whatever is killed, restarted or lost."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from redis import Redis
+
+from ticketing_common.clock import now
+from ticketing_common.testing import wait_until
+
+ANY_STORE = pytest.mark.parametrize("store", ["redis", "nats", "mongo"])
+
+
+async def test_redis_loses_everything_before_the_expiry(market, orders):
+    with market.worker():
+        async with market.service():
+            placed = [orders.created(2 + n * 0.1) for n in range(20)]
+            await market.place(*placed)
+            Redis.from_url(market.settings.redis_url).flushall()
+            lateness = await market.lateness(*placed)
+    assert lateness[0] >= 0
+    assert lateness[-1] < 1
+
+
+async def test_the_worker_is_killed_in_the_middle_of_a_burst(market, orders):
+    async with market.service():
+        placed = [orders.created(0.5) for _ in range(1000)]
+        await market.place(*placed)
+        with market.worker() as worker:
+            await wait_until(market.count_told)
+            worker.kill()
+            worker.wait()
+        assert await market.count_told() < len(placed)
+        with market.worker():
+            assert (await market.lateness(*placed))[0] >= 0
+
+
+async def test_an_expiry_while_no_worker_runs_is_told_when_one_does(market, orders, schedule):
+    async with market.service():
+        await market.place(*(placed := [orders.created(0.5) for _ in range(3)]))
+
+        async def overdue():
+            return schedule.queue.job_ids
+
+        await wait_until(overdue)
+        with market.worker():
+            await market.lateness(*placed)
+
+
+@ANY_STORE
+async def test_a_store_is_restarted_before_the_expiry(own_market, stores, orders, store):
+    with own_market.worker():
+        async with own_market.service():
+            placed = [orders.created(3.5 + n * 0.1) for n in range(10)]
+            await own_market.place(*placed)
+            stores.stop(store)
+            stores.start(store)
+            lateness = await own_market.lateness(*placed)
+    assert lateness[0] >= 0
+    assert lateness[-1] < 1
+
+
+@ANY_STORE
+async def test_a_store_that_is_down_at_the_expiry_is_waited_for(own_market, stores, orders, store):
+    with own_market.worker():
+        async with own_market.service():
+            placed = [orders.created(1 + n * 0.1) for n in range(10)]
+            await own_market.place(*placed)
+            stores.stop(store)
+            await asyncio.sleep(2)
+            stores.start(store)
+            back_at = now()
+            lateness = await own_market.lateness(*placed)
+    _, last_told_at = (await own_market.told())[-1]
+    assert lateness[0] >= 0
+    assert last_told_at - back_at < timedelta(seconds=2)
+
+
+async def test_the_worker_starts_before_the_stores(own_market, stores, orders):
+    async with own_market.service():
+        await own_market.place(order := orders.created(3))
+        stores.stop_all()
+        with own_market.worker() as worker:
+            await own_market.worker_says(b"waiting for redis")
+            stores.start("mongo", "nats", "redis")
+            await own_market.lateness(order)
+            assert worker.poll() is None

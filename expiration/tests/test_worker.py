@@ -1,0 +1,113 @@
+"""The worker as the process it is: on time, never early, only what is to be told; its start and stop."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from rq import Worker
+
+from ticketing_common.testing import wait_until
+
+
+async def test_an_expiry_is_told_within_a_second_and_never_early(market, orders):
+    with market.worker():
+        async with market.service():
+            placed = [orders.created(2 + n * 0.07) for n in range(30)]
+            await market.place(*placed)
+            lateness = await market.lateness(*placed)
+    assert lateness[0] >= 0
+    assert lateness[-1] < 1
+
+
+async def test_a_decided_order_is_not_told_of(market, orders):
+    with market.worker():
+        async with market.service():
+            paid, dropped, left = placed = [orders.created(1.5) for _ in range(3)]
+            await market.place(*placed)
+            await market.bus.publish(orders.completed(paid))
+            await market.bus.publish(orders.cancelled(dropped))
+            await market.lateness(left)
+            await market.place(later := orders.created(0.5))
+            await market.lateness(left, later)
+
+
+async def test_an_order_that_is_heard_of_late_is_told_at_once(market, orders):
+    with market.worker():
+        async with market.service():
+            await market.place(order := orders.created(-60))
+            assert 60 <= (await market.lateness(order))[0] < 61.5
+
+
+async def test_a_thousand_orders_of_one_moment(market, orders):
+    with market.worker():
+        async with market.service():
+            moment = orders.created(8).expires_at
+            placed = [orders.created().model_copy(update={"expires_at": moment}) for _ in range(1000)]
+            await market.place(*placed)
+            lateness = await market.lateness(*placed, seconds=20)
+    assert lateness[0] >= 0
+    assert lateness[-1] < 5
+
+
+async def test_two_workers_tell_each_once(market, orders):
+    with market.worker(), market.worker():
+        async with market.service():
+            placed = [orders.created(1.5) for _ in range(50)]
+            await market.place(*placed)
+            assert (await market.lateness(*placed))[0] >= 0
+
+
+async def test_redis_is_left_as_it_was(market, orders, schedule):
+    with market.worker():
+        async with market.service():
+            await market.place(*(placed := [orders.created(1.5) for _ in range(50)]))
+            await market.lateness(*placed)
+
+            async def nothing_left():
+                return not schedule.connection.keys("rq:job:*") and not schedule.connection.keys("*exec*")
+
+            await wait_until(nothing_left)
+    assert schedule.queue.failed_job_registry.count == 0
+
+
+async def test_it_stops_in_the_middle_of_a_burst_and_the_next_one_goes_on(market, orders):
+    async with market.service():
+        placed = [orders.created(0.5) for _ in range(1000)]
+        await market.place(*placed)
+        with market.worker() as worker:
+            await wait_until(market.count_told)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(5) == 0
+        assert await market.count_told() < len(placed)
+        with market.worker():
+            assert (await market.lateness(*placed))[0] >= 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_it_stops_when_told_and_leaves_no_trace_in_redis(market, schedule, signum):
+    async def is_there():
+        return Worker.count(connection=schedule.connection)
+
+    with market.worker() as worker:
+        await wait_until(is_there)
+        worker.send_signal(signum)
+        assert worker.wait(5) == 0
+    assert not await is_there()
+
+
+async def test_it_stops_when_told_while_every_store_is_down(own_market, stores):
+    stores.stop_all()
+    with own_market.worker() as worker:
+        await own_market.worker_says(b"waiting for redis")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(5) == 0
+
+
+def test_a_setting_that_is_missing_is_named():
+    started = subprocess.run(
+        [sys.executable, "-P", "-m", "expiration.worker"], env={}, capture_output=True, text=True
+    )
+    assert started.returncode == 1
+    for name in ("MONGO_URI", "NATS_URL", "REDIS_URL"):
+        assert f"the environment variable {name} is not set" in started.stderr

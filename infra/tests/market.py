@@ -1,0 +1,128 @@
+"""People who use the market over HTTP, and a look at its money."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import stripe
+
+from ticketing_common.mongo import connect, new_id
+from ticketing_common.testing import wait_until
+from ticketing_local.stack import Stack
+
+
+class Market:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._people: list[httpx.AsyncClient] = []
+        self.stripe = stripe.StripeClient(
+            stack.env["STRIPE_KEY"],
+            base_addresses={"api": stack.env["STRIPE_API_BASE"]},
+            http_client=stripe.HTTPXClient(),
+        ).v1.payment_intents
+
+    async def person(self) -> httpx.AsyncClient:
+        """Somebody who has just signed up."""
+        client = httpx.AsyncClient(base_url=self.stack.base_url, timeout=20)
+        self._people.append(client)
+        answer = await client.post(
+            "/api/users/signup", json={"email": f"{new_id()}@example.com", "password": "correct horse"}
+        )
+        assert answer.status_code == 201, answer.text
+        return client
+
+    def database(self, service: str) -> Any:
+        return connect(self.stack.env[f"MONGO_URI_{service.upper()}"])
+
+    async def intents(self) -> list[stripe.PaymentIntent]:
+        page = await self.stripe.list_async({"limit": 100})
+        return [intent async for intent in page.auto_paging_iter()]
+
+    async def intent_of(self, order_id: str) -> stripe.PaymentIntent | None:
+        found = [i for i in await self.intents() if i.metadata["orderId"] == order_id]
+        assert len(found) <= 1, "an order has two PaymentIntents"
+        return found[0] if found else None
+
+    async def check_money(self) -> None:
+        """When it is quiet: what Stripe has taken is what complete orders cost, order by order."""
+
+        async def agree() -> bool:
+            orders = self.database("orders")["orders"]
+            owed = {
+                o["_id"]: o["ticket"]["price_cents"]
+                for o in await orders.find({"status": "complete"}).to_list(10_000)
+            }
+            intents = await self.intents()
+            taken = {i.metadata["orderId"]: i.amount_received for i in intents if i.amount_received}
+            held = [i.id for i in intents if i.status == "requires_capture"]
+            return taken == owed and not held
+
+        await wait_until(agree, 20)
+
+    async def close(self) -> None:
+        for client in self._people:
+            await client.aclose()
+
+
+async def listed(seller: httpx.AsyncClient, price: float = 19.99) -> str:
+    answer = await seller.post("/api/tickets", json={"title": "Opera", "price": price})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+async def order(buyer: httpx.AsyncClient, ticket_id: str) -> httpx.Response:
+    return await buyer.post("/api/orders", json={"ticketId": ticket_id})
+
+
+async def ordered(buyer: httpx.AsyncClient, ticket_id: str) -> dict[str, Any]:
+    answer = await order(buyer, ticket_id)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def pay(buyer: httpx.AsyncClient, order_id: str, token: str = "tok_visa") -> httpx.Response:
+    return await buyer.post("/api/payments", json={"orderId": order_id, "token": token})
+
+
+async def until_status(
+    buyer: httpx.AsyncClient, order_id: str, *statuses: str, seconds: float = 15
+) -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
+        answer = await buyer.get(f"/api/orders/{order_id}")
+        return answer.json() if answer.is_success and answer.json()["status"] in statuses else None
+
+    return await wait_until(reached, seconds)  # type: ignore[return-value]
+
+
+async def until_held(
+    client: httpx.AsyncClient, ticket_id: str, order_id: str | None, seconds: float = 15
+) -> None:
+    """Until the tickets service shows the ticket as this order's; None: for sale."""
+
+    async def reached() -> bool:
+        answer = await client.get(f"/api/tickets/{ticket_id}")
+        return answer.is_success and answer.json()["orderId"] == order_id
+
+    await wait_until(reached, seconds)
+
+
+async def until_accepted(
+    call: Callable[[], Awaitable[httpx.Response]], seconds: float = 20
+) -> httpx.Response:
+    """Repeat a call, as its 503 invites to, until the market is back."""
+
+    async def accepted() -> httpx.Response | None:
+        try:
+            answer = await call()
+        except httpx.TransportError:
+            return None
+        return None if answer.status_code == 503 else answer
+
+    answer = await wait_until(accepted, seconds)
+    assert answer is not None
+    return answer
+
+
+async def together(*calls: Awaitable[httpx.Response]) -> list[httpx.Response]:
+    return list(await asyncio.gather(*calls))
