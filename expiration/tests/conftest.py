@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from expiration.config import Settings
-from expiration.handlers import Expirations
+from expiration.handlers import Expirations, on_order_created
 from expiration.main import create
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
@@ -88,6 +88,14 @@ def schedule(redis_url: str) -> Iterator[Schedule]:
 @pytest.fixture
 def expirations(ledger: Ledger, schedule: Schedule) -> Expirations:
     return Expirations(ledger, schedule)
+
+
+@pytest.fixture
+async def overdue_burst(expirations: Expirations) -> list[OrderCreated]:
+    """Orders that the service follows already and that are all due, too many for a blink."""
+    orders = [Orders.created(-1) for _ in range(1500)]
+    await asyncio.gather(*(on_order_created(order, expirations) for order in orders))
+    return orders
 
 
 @dataclass

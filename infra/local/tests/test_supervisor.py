@@ -83,9 +83,13 @@ async def test_a_part_that_keeps_dying_is_given_up_and_its_last_words_are_shown(
     start: Start, tmp_path: Path
 ) -> None:
     supervisor = start(script("orders", DIES), script("auth", LIVES))
-    await supervisor.start("orders", "auth")  # it says something each time, which counts as ready
-    with pytest.raises(StackError) as given_up:
+
+    async def run() -> None:
+        await supervisor.start("orders", "auth")
         await supervisor.until_one_is_given_up()
+
+    with pytest.raises(StackError) as given_up:
+        await run()
     message = str(given_up.value)
     assert "orders died 5 times within 30 s; the last time it ended with exit status 3" in message
     assert "I cannot find my shoes" in message
