@@ -93,7 +93,7 @@ def expirations(ledger: Ledger, schedule: Schedule) -> Expirations:
 @pytest.fixture
 async def overdue_burst(expirations: Expirations) -> list[OrderCreated]:
     """Orders that the service follows already and that are all due, too many for a blink."""
-    orders = [Orders.created(-1) for _ in range(1500)]
+    orders = [Orders.created(-1) for _ in range(2000)]
     await asyncio.gather(*(on_order_created(order, expirations) for order in orders))
     return orders
 

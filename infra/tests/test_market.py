@@ -71,15 +71,20 @@ async def test_without_the_guard_the_same_crowd_oversells(market):
     orders = market.database("orders")["orders"]
     keys = (await orders.index_information())["claim"]["key"]
     await orders.drop_index("claim")
+    most = 0
     try:
-        ticket_id = await listed(seller)
-        answers = await together(*(order(buyer, ticket_id) for buyer in crowd))
-        assert sum(answer.status_code == 201 for answer in answers) > 1
+        for _ in range(20):
+            ticket_id = await listed(seller)
+            answers = await together(*(order(buyer, ticket_id) for buyer in crowd))
+            most = max(most, sum(answer.status_code == 201 for answer in answers))
+            oversold = await orders.find({"ticket.id": ticket_id}).to_list(50)
+            for n, each in enumerate(oversold, start=1):
+                await orders.update_one({"_id": each["_id"]}, {"$set": {"ticket.n": n}})
+            if most > 1:
+                break
     finally:
-        oversold = await orders.find({"ticket.id": ticket_id}).to_list(50)
-        for n, each in enumerate(oversold, start=1):
-            await orders.update_one({"_id": each["_id"]}, {"$set": {"ticket.n": n}})
         await orders.create_index(keys, unique=True, name="claim")
+    assert most > 1
 
 
 async def test_a_payment_and_a_cancellation_at_once_agree_fifty_times(market):

@@ -57,7 +57,7 @@ async def intents_of(intents, order_id):
     return [
         intent
         for intent in (await intents.list_async({"limit": 100})).data
-        if intent.metadata["orderId"] == order_id
+        if "orderId" in intent.metadata and intent.metadata["orderId"] == order_id
     ]
 
 
