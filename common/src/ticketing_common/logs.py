@@ -1,6 +1,7 @@
 """Logs: one line an event, as JSON for machines or coloured for a terminal, with the request's ids."""
 
 import logging
+import os
 import sys
 from typing import Literal
 
@@ -26,7 +27,7 @@ def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
     else:
         last = [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stdout.isatty(),
+                colors=sys.stdout.isatty() or "FORCE_COLOR" in os.environ,
                 pad_event_to=0,
                 # The default draws every frame's variables, which holds up the event loop for seconds.
                 exception_formatter=structlog.dev.plain_traceback,
