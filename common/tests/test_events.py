@@ -14,6 +14,7 @@ from ticketing_common.listener import Listener, put_back_delay
 from ticketing_common.mongo import Documents, Duplicate, Missing, new_id
 from ticketing_common.outbox import Relay
 from ticketing_common.testing import published, wait_until
+from ticketing_common.testing.events import empty_stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,17 @@ async def test_the_same_event_published_twice_is_one_message(bus, database):
     await bus.publish(event)
     await bus.publish(event)
     assert len(await published(bus, TicketCreated)) == 1
+
+
+async def test_the_stream_can_be_emptied_again_and_again_and_stays(bus):
+    for _ in range(50):
+        event = TicketCreated(id=new_id(), version=0, title="left over", price=Decimal(1), user_id="u")
+        await bus.publish(event)
+        await bus.js.pull_subscribe("ticket.created", durable="left-over")
+        assert await published(bus, TicketCreated) == [event]
+        await empty_stream(bus)
+        assert await published(bus, TicketCreated) == []
+        assert await bus.js.consumers_info("TICKETING") == []
 
 
 async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, nats_url, capsys):
