@@ -150,15 +150,16 @@ async def test_the_same_event_published_twice_is_one_message(bus, database):
     assert len(await published(bus, TicketCreated)) == 1
 
 
-async def test_the_stream_can_be_emptied_again_and_again_and_stays(bus):
-    for _ in range(50):
-        event = TicketCreated(id=new_id(), version=0, title="left over", price=Decimal(1), user_id="u")
-        await bus.publish(event)
-        await bus.js.pull_subscribe("ticket.created", durable="left-over")
-        assert await published(bus, TicketCreated) == [event]
-        await empty_stream(bus)
-        assert await published(bus, TicketCreated) == []
-        assert await bus.js.consumers_info("TICKETING") == []
+async def test_emptying_the_stream_does_not_make_it_anew(bus):
+    born = (await bus.js.stream_info("TICKETING")).created
+    await bus.publish(TicketCreated(id=new_id(), version=0, title="left over", price=Decimal(1), user_id="u"))
+    await bus.js.pull_subscribe("ticket.created", durable="left-over")
+    assert len(await published(bus, TicketCreated)) == 1
+    await empty_stream(bus)
+    assert await published(bus, TicketCreated) == []
+    assert await bus.js.consumers_info("TICKETING") == []
+    # A stream deleted and made again may find its directory still being removed, and is then refused.
+    assert (await bus.js.stream_info("TICKETING")).created == born
 
 
 async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, nats_url, capsys):
