@@ -62,6 +62,7 @@ def test_a_frozen_server_does_not_count_as_answering(make: Make, tmp_path: Path)
     server = make(free_port(), tmp_path)
     with running(server) as process:
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # until the last of its threads has stopped
         assert not answers(server, timeout=0.2)
         process.send_signal(signal.SIGCONT)
         wait_until_answers(server)
