@@ -16,15 +16,12 @@ async def test_an_order_written_but_not_published_is_published_after_the_crash(m
     """NATS is dead, so the order's event cannot leave its outbox before the orders service is killed."""
     seller, buyer = await market.person(), await market.person()
     ticket_id = await listed(seller)
-
-    async def copied() -> bool:
-        return await market.database("orders")["tickets"].find_one({"_id": ticket_id}) is not None
-
-    await wait_until(copied)
+    orders = market.database("orders")
+    await wait_until(lambda: orders["tickets"].find_one({"_id": ticket_id}))
     await market.stack.kill("nats")
     placed = (await until_accepted(lambda: order(buyer, ticket_id))).json()
     await market.stack.kill("orders")
-    document = await market.database("orders")["orders"].find_one({"_id": placed["id"]})
+    document = await orders["orders"].find_one({"_id": placed["id"]})
     assert [entry["subject"] for entry in document["outbox"]] == ["order.created"]
     await market.stack.start("nats")
     async with connected(market.stack.env["NATS_URL"], "test") as bus:
