@@ -15,6 +15,8 @@ from stripe_stand_in.testing import StripeApi
 from ticketing_common.outbox import Relay
 from ticketing_common.testing import JWT_KEY, serve_app
 
+WEBHOOK_SECRETS = "whsec_old, whsec_new"
+
 
 @pytest.fixture
 def settings(mongo_uri: str, nats_url: str, stripe_api: StripeApi) -> Settings:
@@ -24,6 +26,7 @@ def settings(mongo_uri: str, nats_url: str, stripe_api: StripeApi) -> Settings:
         jwt_key=JWT_KEY,
         log_format="console",
         stripe_key=stripe_api.key,
+        stripe_webhook_secret=WEBHOOK_SECRETS,
         stripe_publishable_key="pk_test_1",
         stripe_api_base=stripe_api.url,
     )

@@ -1,11 +1,14 @@
 """What the payments service makes of the orders' events."""
 
 from decimal import Decimal
+from functools import partial
 
 import pytest
+from payment_cases import AUTHORISED, CAPTURED
 
 from payments.handlers import HANDLERS
-from payments.models import authorise, begin, due
+from payments.models import begin, note, observe
+from payments.schedule import task
 from ticketing_common.aggregate import EarlierEventUnderWay
 from ticketing_common.clock import now
 from ticketing_common.events import (
@@ -13,6 +16,7 @@ from ticketing_common.events import (
     OrderCompleted,
     OrderCreated,
     OrderedTicket,
+    OrderRefunded,
     PricedTicket,
 )
 from ticketing_common.mongo import new_id
@@ -31,7 +35,8 @@ def order_events():
     )
     cancelled = OrderCancelled(id=order_id, version=1, reason="user", ticket=ticket)
     completed = OrderCompleted(id=order_id, version=1, user_id="buyer", ticket=ticket)
-    return created, cancelled, completed
+    refunded = OrderRefunded(id=order_id, version=2, user_id="buyer", ticket=ticket)
+    return created, cancelled, completed, refunded
 
 
 async def handle(payments, *events):
@@ -47,7 +52,7 @@ async def test_a_new_order_is_owed_in_cents(payments):
 
 
 async def test_every_event_may_come_twice_and_late(payments):
-    created, cancelled, _ = order_events()
+    created, cancelled, *_ = order_events()
     await handle(payments, created, created)
     first = await payments.of_order(created.id)
     await handle(payments, cancelled, cancelled, created)
@@ -64,15 +69,37 @@ async def test_an_early_end_is_put_back(payments, end):
     assert (await payments.of_order(events[0].id)).order_version == 1
 
 
-@pytest.mark.parametrize(("end", "todo"), [(1, "void"), (2, "capture")], ids=["cancelled", "completed"])
-async def test_the_end_of_an_authorised_order_makes_its_settlement_due(payments, end, todo):
+async def paid(payments, created, seen=AUTHORISED):
+    """The order's event, and what Stripe says of the buyer's try."""
+    await handle(payments, created)
+    await payments.change(created.id, lambda p: note(begin(p, "buyer", now()), "pi_1"))
+    return await payments.change(created.id, partial(observe, seen=seen))
+
+
+@pytest.mark.parametrize(
+    ("ends", "todo"),
+    [([1], "void"), ([2], "capture"), ([2, 3], "void")],
+    ids=["cancelled", "completed", "refunded before it was captured"],
+)
+async def test_the_end_of_an_authorised_order_makes_its_settlement_due(payments, ends, todo):
     events = order_events()
-    await handle(payments, events[0])
-    await payments.change(events[0].id, lambda p: begin(p, "pi_1", "buyer", now()))
-    await payments.change(events[0].id, authorise)
-    assert await payments.due(10) == []
-    await handle(payments, events[end])
-    assert payments.something_due.is_set()
-    (payment,) = await payments.due(10)
+    await paid(payments, events[0])
+    assert await payments.open(10) == []
+    await handle(payments, *(events[n] for n in ends))
+    assert payments.something_open.is_set()
+    (payment,) = await payments.open(10)
     assert payment.order_id == events[0].id
-    assert due(payment) == todo
+    assert task(payment) == todo
+    assert await payments.due_longest() == payment.due_since
+
+
+async def test_the_refund_of_a_captured_payment_is_due(payments):
+    created, _, completed, refunded = order_events()
+    await paid(payments, created, CAPTURED)
+    await handle(payments, completed)
+    assert await payments.open(10) == []
+    with pytest.raises(EarlierEventUnderWay):
+        await handle(payments, refunded.model_copy(update={"version": 3}))
+    await handle(payments, refunded, refunded)
+    (payment,) = await payments.open(10)
+    assert task(payment) == "refund"

@@ -1,100 +1,113 @@
 """The pure rules of a payment."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from itertools import product
+from typing import get_args
 
 import pytest
+from payment_cases import (
+    AUTHORISED,
+    BEGUN,
+    CANCELED,
+    CAPTURED,
+    DECLINED,
+    MISSING,
+    NOW,
+    OPEN,
+    PAID,
+    REFUNDED,
+    REFUSED,
+    UNPAID,
+)
 
 from payments.models import (
     AlreadyPaid,
     OrderCancelled,
-    Payment,
+    OrderStatus,
+    PaymentStatus,
     announce,
-    authorise,
+    answer,
     begin,
-    due,
-    fail,
     follow_order,
+    note,
+    observe,
     refuse_unless_payable,
-    settle,
+    renew_key,
 )
 from ticketing_common.aggregate import EarlierEventUnderWay
 from ticketing_common.errors import NotYours
-from ticketing_common.events import PaymentCreated, PaymentFailed
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-UNPAID = Payment(
-    id="p" * 24, order_id="o" * 24, user_id="buyer", amount_cents=1999, expires_at=NOW + timedelta(minutes=15)
-)
-BEGUN = begin(UNPAID, "pi_1", "buyer", NOW)
+from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 
 
 def test_the_first_intent_noted_stays():
-    assert begin(BEGUN, "pi_2", "buyer", NOW).stripe_id == "pi_1"
+    assert note(BEGUN, "pi_2").stripe_id == "pi_1"
 
 
-def test_an_authorised_payment_asks_for_the_order_and_is_captured_once_it_is_complete():
-    authorised = authorise(BEGUN)
-    assert announce(authorised) == PaymentCreated(id="p" * 24, order_id="o" * 24, stripe_id="pi_1")
-    assert due(authorised) is None
-    decided = follow_order(authorised, 1, "complete")
-    assert (announce(decided), due(decided)) == (None, "capture")
-    captured = settle(decided, "capture")
-    assert (captured.status, due(captured)) == ("captured", None)
+def test_an_intent_that_comes_after_the_end_is_noted_too():
+    voided = observe(follow_order(begin(UNPAID, "buyer", NOW), 1, "cancelled"), MISSING)
+    assert voided.status == "voided"
+    late = note(voided, "pi_1")
+    assert (late.stripe_id, late.status) == ("pi_1", "begun")
+    assert observe(late, CANCELED).status == "voided"
 
 
-def test_an_authorisation_of_a_cancelled_order_is_released():
-    decided = follow_order(authorise(BEGUN), 1, "cancelled")
-    assert (announce(decided), due(decided)) == (None, "void")
-    assert settle(decided, "void").status == "voided"
+def test_an_authorised_payment_asks_for_the_order():
+    assert announce(PAID) == PaymentCreated(id="p" * 24, order_id="o" * 24, stripe_id="pi_1")
+    assert announce(follow_order(PAID, 1, "complete")) is None
 
 
-def test_a_try_that_is_under_way_when_the_order_is_cancelled_is_released_too():
-    cancelled = follow_order(BEGUN, 1, "cancelled")
-    assert due(cancelled) == "void"
-    with pytest.raises(OrderCancelled):
-        authorise(cancelled)
-
-
-def test_nothing_is_due_for_an_order_that_nobody_tried_to_pay():
-    assert due(follow_order(UNPAID, 1, "cancelled")) is None
+def test_money_that_was_taken_early_asks_for_the_order_too():
+    assert isinstance(announce(observe(BEGUN, CAPTURED)), PaymentCreated)
 
 
 def test_a_decline_is_announced_and_final():
-    failed = fail(BEGUN, "card_declined")
+    failed = observe(BEGUN, DECLINED)
     assert announce(failed) == PaymentFailed(order_id="o" * 24, code="card_declined")
-    assert fail(failed, "expired_card") == failed
-    with pytest.raises(OrderCancelled):
-        authorise(failed)
-    assert due(follow_order(failed, 1, "cancelled")) == "void"
+    assert observe(failed, AUTHORISED) == failed
+    assert answer(failed, AUTHORISED) == failed
 
 
 def test_a_decline_beside_an_authorisation_changes_nothing():
-    with pytest.raises(AlreadyPaid):
-        fail(authorise(BEGUN), "card_declined")
+    assert observe(PAID, DECLINED) == PAID
 
 
-def test_a_payment_is_authorised_once():
+def test_of_the_buyers_calls_one_is_told_that_it_has_paid():
+    told = answer(BEGUN, AUTHORISED)
+    assert (told.status, told.told) == ("authorised", True)
+    for seen in (AUTHORISED, DECLINED):
+        with pytest.raises(AlreadyPaid):
+            answer(told, seen)
+
+
+def test_a_sweep_that_sees_the_money_first_does_not_take_the_buyers_answer():
+    assert answer(PAID, AUTHORISED).told
     with pytest.raises(AlreadyPaid):
-        authorise(authorise(BEGUN))
+        answer(PAID, DECLINED)
+
+
+def test_what_was_authorised_too_late_is_not_paid():
+    cancelled = follow_order(BEGUN, 1, "cancelled")
+    assert answer(cancelled, AUTHORISED) == cancelled
 
 
 @pytest.mark.parametrize(
     ("payment", "user", "at", "error"),
     [
         (UNPAID, "another", NOW, NotYours),
-        (authorise(BEGUN), "buyer", NOW, AlreadyPaid),
-        (follow_order(authorise(BEGUN), 1, "complete"), "buyer", NOW, AlreadyPaid),
+        (replace(PAID, told=True), "buyer", NOW, AlreadyPaid),
+        (follow_order(PAID, 1, "complete"), "buyer", NOW, AlreadyPaid),
+        (follow_order(PAID, 1, "cancelled"), "buyer", NOW, OrderCancelled),
         (follow_order(UNPAID, 1, "cancelled"), "buyer", NOW, OrderCancelled),
-        (fail(BEGUN, "x"), "buyer", NOW, OrderCancelled),
+        (observe(BEGUN, DECLINED), "buyer", NOW, OrderCancelled),
         (UNPAID, "buyer", UNPAID.expires_at, OrderCancelled),
+        (BEGUN, "buyer", UNPAID.expires_at, OrderCancelled),
     ],
 )
 def test_what_cannot_be_paid_says_why(payment, user, at, error):
     with pytest.raises(error):
         refuse_unless_payable(payment, user, at)
-    if payment.status == "unpaid":
-        with pytest.raises(error):
-            begin(payment, "pi_1", user, at)
+    with pytest.raises(error):
+        begin(payment, user, at)
 
 
 def test_the_orders_versions_are_followed_one_by_one():
@@ -104,6 +117,62 @@ def test_the_orders_versions_are_followed_one_by_one():
         follow_order(UNPAID, 2, "cancelled")
 
 
-def test_settling_twice_changes_nothing():
-    captured = settle(follow_order(authorise(BEGUN), 1, "complete"), "capture")
-    assert settle(captured, "capture") == captured
+def test_a_refund_is_announced_and_so_is_its_refusal():
+    owed = follow_order(follow_order(observe(PAID, CAPTURED), 1, "complete"), 2, "refunded")
+    done, refused = observe(owed, REFUNDED), observe(owed, REFUSED)
+    assert announce(done) == PaymentRefunded(id="p" * 24, version=0, order_id="o" * 24)
+    assert announce(refused) == PaymentRefundFailed(
+        id="p" * 24, version=0, order_id="o" * 24, code="charge_disputed"
+    )
+
+
+def test_a_refund_that_the_bank_sends_back_later_is_a_failed_one():
+    owed = follow_order(follow_order(observe(PAID, CAPTURED), 1, "complete"), 2, "refunded")
+    assert observe(observe(owed, REFUNDED), REFUSED).status == "refund_failed"
+
+
+def test_an_intent_that_stripe_has_lost_is_replaced_while_the_order_can_be_paid():
+    again = observe(BEGUN, MISSING)
+    assert (again.status, again.stripe_id, again.key_no) == ("unpaid", None, 1)
+    assert observe(PAID, MISSING) == PAID
+    assert observe(follow_order(PAID, 1, "cancelled"), MISSING).status == "voided"
+
+
+def test_an_intent_that_was_canceled_at_stripe_fails_the_payment():
+    failed = observe(BEGUN, CANCELED)
+    assert announce(failed) == PaymentFailed(order_id="o" * 24, code="payment_intent_canceled")
+
+
+def test_a_key_is_given_up_once():
+    assert renew_key(renew_key(BEGUN, 0), 0).key_no == 1
+
+
+SEEN = [
+    OPEN,
+    replace(OPEN, status="action"),
+    DECLINED,
+    AUTHORISED,
+    CAPTURED,
+    REFUNDED,
+    REFUSED,
+    CANCELED,
+    MISSING,
+]
+ALL = [
+    replace(BEGUN, status=status, order_status=order_status, failure_code="x")
+    for status, order_status in product(get_args(PaymentStatus), get_args(OrderStatus))
+]
+
+
+@pytest.mark.parametrize("seen", SEEN, ids=lambda seen: seen.status)
+def test_what_stripe_says_may_come_twice_and_can_always_be_announced(seen):
+    for payment in ALL:
+        once = observe(payment, seen)
+        assert observe(once, seen) == once
+        announce(once)
+
+
+def test_no_old_news_takes_an_end_back():
+    for payment, seen in product(ALL, [OPEN, DECLINED, AUTHORISED, replace(OPEN, status="action")]):
+        if payment.status in ("captured", "voided", "refunded", "refund_failed"):
+            assert observe(payment, seen) == payment

@@ -112,3 +112,18 @@ class PaymentFailed(Event):
     @property
     def event_id(self) -> str:
         return f"{self.subject}:{self.order_id}"
+
+
+class PaymentRefunded(VersionedEvent):
+    """Stripe gives the buyer's money back."""
+
+    subject: ClassVar[str] = "payment.refunded"
+    order_id: str
+
+
+class PaymentRefundFailed(VersionedEvent):
+    """Stripe or the bank will not give it back; nobody tries again."""
+
+    subject: ClassVar[str] = "payment.refund_failed"
+    order_id: str
+    code: str

@@ -127,13 +127,19 @@ class Documents(Generic[A]):
         return self._load(await self.collection.find_one(criteria, {"outbox": 0}, sort=[(by, -1)]))
 
     async def page(
-        self, criteria: dict[str, Any], limit: int, *, newest_first: bool = False, after: str | None = None
+        self,
+        criteria: dict[str, Any],
+        limit: int,
+        *,
+        by: str = "_id",
+        newest_first: bool = False,
+        after: Any = None,
     ) -> list[A]:
-        """At most `limit` documents in the order of their ids, those after the id `after`."""
+        """At most `limit` documents in the order of the field `by`, those after the value `after` of it."""
         if after is not None:
-            criteria = criteria | {"_id": {"$lt" if newest_first else "$gt": after}}
+            criteria = criteria | {by: {"$lt" if newest_first else "$gt": after}}
         cursor = (
-            self.collection.find(criteria, {"outbox": 0}).sort("_id", -1 if newest_first else 1).limit(limit)
+            self.collection.find(criteria, {"outbox": 0}).sort(by, -1 if newest_first else 1).limit(limit)
         )
         return [self._kind.validate_python(_from_mongo(d)) for d in await cursor.to_list(limit)]
 

@@ -1,12 +1,14 @@
 """What the payments service is told by its environment."""
 
-from ticketing_common.config import Secret, SessionSettings
+from ticketing_common.config import Keys, Secret, SessionSettings
 
 
 class Settings(SessionSettings):
     nats_url: str
     stripe_key: Secret
     """The secret API key (sk_...)."""
+    stripe_webhook_secret: Keys
+    """What Stripe signs its events with (whsec_...); several while it is rolled."""
     stripe_publishable_key: Secret
     """The key that browsers get (pk_...)."""
     stripe_api_base: str = "https://api.stripe.com"

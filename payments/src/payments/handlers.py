@@ -4,7 +4,7 @@ from functools import partial
 
 from payments.models import Payment, follow_order
 from payments.repository import Payments
-from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated
+from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
 from ticketing_common.listener import Handlers
 from ticketing_common.money import to_cents
 from ticketing_common.mongo import new_id
@@ -30,8 +30,13 @@ async def on_order_completed(event: OrderCompleted, payments: Payments) -> None:
     await payments.change(event.id, partial(follow_order, version=event.version, status="complete"))
 
 
+async def on_order_refunded(event: OrderRefunded, payments: Payments) -> None:
+    await payments.change(event.id, partial(follow_order, version=event.version, status="refunded"))
+
+
 HANDLERS: Handlers = {
     OrderCreated: on_order_created,
     OrderCancelled: on_order_cancelled,
     OrderCompleted: on_order_completed,
+    OrderRefunded: on_order_refunded,
 }

@@ -23,7 +23,7 @@ def create(settings: Settings) -> FastAPI:
     bus = Bus(settings.nats_url, "payments")
     relay = Relay(bus)
     payments = Payments(database, relay)
-    stripe = StripeApi(settings)
+    stripe = StripeApi(settings.stripe_key, settings.stripe_api_base)
     listener = Listener(bus, "payments", HANDLERS, payments, DeadLetters(database))
     return create_app(
         Parts(

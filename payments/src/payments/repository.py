@@ -2,34 +2,47 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime, timedelta
 
 from pymongo import ASCENDING, IndexModel
 
-from payments.models import NoSuchOrder, Payment, announce, due
+from payments.models import NoSuchOrder, Payment, announce
+from payments.schedule import scheduled
 from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.clock import now
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
 
-_IS_DUE = {"due": {"$type": "string"}}
+_TIME = {"$type": "date"}
+_EVENTS_KEPT = timedelta(days=7)
+"""Stripe repeats an event for three days."""
 
 
 class Payments:
+    """The payments, and the ids of Stripe's events that have taken effect."""
+
     def __init__(self, database: Database, relay: Relay) -> None:
         self._payments = Documents(database, "payments", Payment, relay=relay, announce=announce)
-        self.something_due = asyncio.Event()
-        """Set by each change of this process after which Stripe has to be told."""
+        self._events = database["stripe_events"]
+        self.something_open = asyncio.Event()
+        """Set by each change of this process after which Stripe is to be dealt with at once."""
 
     async def ensure_indexes(self) -> None:
         await self._payments.ensure_indexes(
             IndexModel([("order_id", ASCENDING)], unique=True),
-            IndexModel([("due", ASCENDING)], partialFilterExpression=_IS_DUE),
+            IndexModel(
+                [("stripe_id", ASCENDING)], partialFilterExpression={"stripe_id": {"$gt": ""}}
+            ),
+            IndexModel([("settle_at", ASCENDING)], partialFilterExpression={"settle_at": _TIME}),
+            IndexModel([("due_since", ASCENDING)], partialFilterExpression={"due_since": _TIME}),
         )
+        kept = int(_EVENTS_KEPT.total_seconds())
+        await self._events.create_indexes([IndexModel([("at", ASCENDING)], expireAfterSeconds=kept)])
 
     async def add(self, payment: Payment) -> None:
         """Add what is owed for an order; an order that has its payment already keeps it."""
         try:
-            await self._payments.insert(payment, due=None)
+            await self._payments.insert(payment)
         except Duplicate:
             return
 
@@ -40,23 +53,42 @@ class Payments:
             raise NoSuchOrder
         return payment
 
+    async def of_intent(self, stripe_id: str) -> Payment | None:
+        """The payment that has noted this PaymentIntent."""
+        return await self._payments.find(stripe_id=stripe_id)
+
     async def change(self, order_id: str, decide: Callable[[Payment], Payment]) -> Payment:
-        """The payment of an order as `decide` leaves it.
+        """The payment of an order as `decide` leaves it, with the time of what is then to be done.
 
         Raises EarlierEventUnderWay when there is none yet, and what `decide` raises.
         """
+        at = now()
         try:
-            payment = await self._payments.change(decide, _derive, order_id=order_id)
+            payment = await self._payments.change(
+                lambda payment: scheduled(payment, decide(payment), at), order_id=order_id
+            )
         except Missing:
             raise EarlierEventUnderWay(f"order {order_id} is not known yet") from None
-        if due(payment):
-            self.something_due.set()
+        if payment.settle_at and payment.settle_at <= at:
+            self.something_open.set()
         return payment
 
-    async def due(self, limit: int) -> list[Payment]:
-        """At most `limit` payments for which something is due at Stripe."""
-        return await self._payments.page(_IS_DUE, limit)
+    async def open(self, limit: int) -> list[Payment]:
+        """At most `limit` payments whose time to deal with Stripe has come, the longest waiting first."""
+        return await self._payments.page({"settle_at": _TIME | {"$lte": now()}}, limit, by="settle_at")
 
+    async def due_longest(self) -> datetime | None:
+        """Since when Stripe is to be told of what has waited longest."""
+        longest = await self._payments.page({"due_since": _TIME}, 1, by="due_since")
+        return longest[0].due_since if longest else None
 
-def _derive(payment: Payment) -> dict[str, Any]:
-    return {"due": due(payment)}
+    async def page(self, since: str, until: str, limit: int) -> list[Payment]:
+        """At most `limit` payments with ids after `since` and before `until`, in that order."""
+        return await self._payments.page({"_id": {"$lt": until}}, limit, after=since)
+
+    async def remember(self, event_id: str) -> None:
+        """Stripe's event has taken effect."""
+        await self._events.update_one({"_id": event_id}, {"$setOnInsert": {"at": now()}}, upsert=True)
+
+    async def remembers(self, event_id: str) -> bool:
+        return await self._events.find_one({"_id": event_id}) is not None

@@ -18,6 +18,12 @@ class PaymentIn(Body):
 
 class PaymentOut(Wire):
     id: str
+    client_secret: str | None = None
+    """There when the bank wants the buyer (3-D Secure)."""
+
+
+class Received(Wire):
+    pass
 
 
 class ConfigOut(Wire):

@@ -1,12 +1,15 @@
-"""Settling with Stripe what the orders service has decided: capture or void, until it is done."""
+"""Settling with Stripe: capture, void or refund as the order was decided, and look into what is in doubt."""
 
 import asyncio
 from functools import partial
 
-from payments.models import Payment, due, settle
+from payments.agreement import disagreements
+from payments.metrics import DISAGREEMENTS, OLDEST_DUE
+from payments.models import Payment, Seen, note, renew_key
 from payments.repository import Payments
-from payments.stripe_api import StripeApi
-from ticketing_common.errors import Unavailable
+from payments.schedule import is_overdue, postponed, settled, task
+from payments.stripe_api import StripeApi, StripeBroken, StripeUnavailable
+from ticketing_common.clock import now
 from ticketing_common.logs import get_logger
 
 _BATCH = 20
@@ -16,19 +19,19 @@ log = get_logger(__name__)
 
 
 async def run(payments: Payments, stripe: StripeApi, stopping: asyncio.Event) -> None:
-    """Settle whatever is due, at once when this process made it so, else by a sweep, until told to stop.
+    """Settle whatever is open, at once when this process made it so, else by a sweep, until told to stop.
 
-    What is due stands in the payment itself, so a crash or an outage only delays it; and an intent can be
-    captured or voided once, so two replicas that settle the same payment do no harm.
+    What is open stands in the payment itself, so a crash or an outage only delays it; and Stripe does each
+    thing to an intent once, so two replicas that settle the same payment do no harm.
     """
     while not stopping.is_set():
-        payments.something_due.clear()
-        batch = await payments.due(_BATCH)
-        done = await asyncio.gather(*(_settle(payment, payments, stripe) for payment in batch))
+        payments.something_open.clear()
+        batch = await payments.open(_BATCH)
+        await asyncio.gather(*(settle(payment, payments, stripe) for payment in batch))
+        since = await payments.due_longest()
+        OLDEST_DUE.set((now() - since).total_seconds() if since else 0)
         if not batch:
-            await _wait(_SWEEP_EVERY, payments.something_due, stopping)
-        elif not all(done):
-            await _wait(_SWEEP_EVERY, stopping)
+            await _wait(_SWEEP_EVERY, payments.something_open, stopping)
 
 
 async def _wait(seconds: float, *events: asyncio.Event) -> None:
@@ -39,16 +42,40 @@ async def _wait(seconds: float, *events: asyncio.Event) -> None:
         each.cancel()
 
 
-async def _settle(payment: Payment, payments: Payments, stripe: StripeApi) -> bool:
-    """Whether it is done; False when Stripe could not be reached."""
-    todo = due(payment)
-    assert todo is not None
-    assert payment.stripe_id is not None
+async def settle(payment: Payment, payments: Payments, stripe: StripeApi) -> None:
+    """Do what the payment's state asks for, once; what fails is put off."""
+    todo = task(payment) or "look"
+    about = {"todo": todo, "payment": payment.id, "order": payment.order_id}
     try:
-        await (stripe.capture if todo == "capture" else stripe.void)(payment.stripe_id)
-    except Unavailable:
-        log.warning("not settled yet, trying again", todo=todo, payment=payment.id, order=payment.order_id)
-        return False
-    await payments.change(payment.order_id, partial(settle, done=todo))
-    log.info("settled", done=todo, payment=payment.id, order=payment.order_id)
-    return True
+        seen = await _ask(payment, todo, payments, stripe)
+    except StripeUnavailable as error:
+        if isinstance(error, StripeBroken):
+            await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
+        await payments.change(payment.order_id, partial(postponed, now=now()))
+        if is_overdue(payment, now()):
+            log.error("not settled for more than 10 minutes, trying on", since=payment.due_since, **about)
+        else:
+            log.warning("not settled yet, trying again", **about)
+        return
+    after = await payments.change(payment.order_id, lambda p: settled(p, seen, payment, now()))
+    log.info("settled", was=payment.status, now=after.status, seen=seen.status, **about)
+    if after.order_status != "created" and task(after) is None and (found := disagreements(after, seen)):
+        DISAGREEMENTS.inc()
+        log.error("stripe and we disagree", what=found, **about)
+
+
+async def _ask(payment: Payment, todo: str, payments: Payments, stripe: StripeApi) -> Seen:
+    stripe_id = payment.stripe_id
+    if stripe_id is None:
+        found = await stripe.find(payment)
+        if found is None:
+            return Seen(status="missing", stripe_id="")
+        stripe_id = found.stripe_id
+        await payments.change(payment.order_id, partial(note, stripe_id=stripe_id))
+    if todo == "capture":
+        return await stripe.capture(stripe_id)
+    if todo == "void":
+        return await stripe.void(stripe_id)
+    if todo == "refund":
+        return await stripe.refund(stripe_id, f"{payment.id}:refund:{payment.key_no}")
+    return await stripe.look(stripe_id)

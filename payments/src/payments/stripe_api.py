@@ -1,19 +1,33 @@
 """The only import of the stripe package: what we ask of Stripe, and its answers in our own words."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import stripe
 
-from payments.config import Settings
-from payments.models import Payment
+from payments.models import Decline, Payment, Seen
 from ticketing_common.errors import MarketError, Unavailable
 from ticketing_common.logs import get_logger
 
-_TIMEOUT = 3.0
-_RETRIES = 2
-"""Seconds for one try of a call, and how often it is tried again: a call takes at most about 10 s."""
+_TIMEOUT = 4.0
+"""Seconds for one call."""
+_CLOCK_SKEW = timedelta(minutes=1)
+_WITH_CHARGE: list[str] = ["latest_charge"]
+_STATUS: dict[str, Literal["open", "action", "authorised", "captured", "canceled"]] = {
+    "requires_payment_method": "open",
+    "requires_confirmation": "open",
+    "processing": "open",
+    "requires_action": "action",
+    "requires_capture": "authorised",
+    "succeeded": "captured",
+    "canceled": "canceled",
+}
+_WRONG_STATE = ("payment_intent_unexpected_state", "charge_expired_for_capture")
+_REFUND_REFUSED = ("charge_disputed", "charge_not_refundable")
 
 log = get_logger(__name__)
 
@@ -22,55 +36,93 @@ class UnknownToken(MarketError):
     message = "The card token is not valid"
 
 
-@dataclass(frozen=True)
-class Decline:
-    code: str
-    message: str
-    """For the buyer."""
-
-
-Answer = Literal["authorised", "canceled"] | Decline
+class BadSignature(MarketError):
+    message = "The signature is not valid, or too old"
 
 
 class StripeUnavailable(Unavailable):
     message = "The payment service can't be reached at the moment, please try again"
 
 
-_Act = Callable[[str], Awaitable[stripe.PaymentIntent]]
+class StripeBusy(StripeUnavailable):
+    """No connection, no answer in time, or an answer that asks for patience: worth a repetition."""
+
+
+class StripeBroken(StripeBusy):
+    """A 5xx: what was asked may be done or not, and the idempotency key will say no more than this."""
+
+
+@dataclass(frozen=True)
+class StripeEvent:
+    """What a webhook tells, as far as we believe it: which intent to look at."""
+
+    id: str
+    type: str
+    intent_id: str | None
 
 
 class StripeApi:
-    """Every method raises StripeUnavailable when Stripe cannot be reached or is in trouble."""
+    """Every method raises StripeUnavailable when Stripe is out of reach or in trouble; none tries twice."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, key: str, base: str) -> None:
         self._http = stripe.HTTPXClient(timeout=_TIMEOUT)
         self._client = stripe.StripeClient(
-            settings.stripe_key,
-            base_addresses={"api": settings.stripe_api_base},
-            http_client=self._http,
-            max_network_retries=_RETRIES,
+            key, base_addresses={"api": base}, http_client=self._http, max_network_retries=0
         )
         self._intents = self._client.v1.payment_intents
+        self._refunds = self._client.v1.refunds
 
-    async def create_intent(self, payment: Payment) -> str:
-        """The id of the payment's intent, which costs nobody anything yet; the same one when repeated."""
-        try:
-            intent = await self._intents.create_async(
-                {
-                    "amount": payment.amount_cents,
-                    "currency": "usd",
-                    "capture_method": "manual",
-                    # No method that sends the buyer to another site.
-                    "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-                    "metadata": {"orderId": payment.order_id, "paymentId": payment.id},
-                },
-                {"idempotency_key": payment.id},
+    async def create(self, payment: Payment) -> Seen:
+        """The payment's intent, which costs nobody anything yet; the same one when repeated."""
+        with _in_our_words():
+            return _seen(
+                await self._intents.create_async(
+                    {
+                        "amount": payment.amount_cents,
+                        "currency": "usd",
+                        "capture_method": "manual",
+                        # No method that sends the buyer to another site.
+                        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                        "metadata": {"orderId": payment.order_id, "paymentId": payment.id},
+                    },
+                    {"idempotency_key": f"{payment.id}:intent:{payment.key_no}"},
+                )
             )
-        except stripe.StripeError as error:
-            raise _unavailable(error) from error
-        return intent.id
 
-    async def confirm(self, intent_id: str, token: str) -> Answer:
+    async def find(self, payment: Payment) -> Seen | None:
+        """The payment's intent when its id was not noted, among all that were made since it was begun."""
+        if payment.begun_at is None:
+            return None
+        async for seen in self.intents(payment.begun_at - _CLOCK_SKEW):
+            if seen.payment_id == payment.id:
+                return seen
+        return None
+
+    async def intents(self, since: datetime, until: datetime | None = None) -> AsyncIterator[Seen]:
+        """All intents that were made in a period, newest first, a hundred a call."""
+        created: stripe.params.PaymentIntentListParamsCreated = {"gte": int(since.timestamp())}
+        if until:
+            created["lt"] = int(until.timestamp())
+        with _in_our_words():
+            page = await self._intents.list_async(
+                {"created": created, "limit": 100, "expand": ["data.latest_charge"]}
+            )
+            async for intent in page.auto_paging_iter():
+                yield _seen(intent)
+
+    async def look(self, intent_id: str) -> Seen:
+        """What Stripe has now."""
+        try:
+            with _in_our_words():
+                seen = _seen(await self._intents.retrieve_async(intent_id, {"expand": _WITH_CHARGE}))
+                if seen.status == "captured" and not seen.refunded:
+                    newest = (await self._refunds.list_async({"payment_intent": intent_id, "limit": 1})).data
+                    return replace(seen, refund_refused=_refusal(newest[0], seen) if newest else None)
+                return seen
+        except stripe.InvalidRequestError as error:
+            return _missing(intent_id, error)
+
+    async def confirm(self, intent_id: str, token: str) -> Seen:
         """Ask the bank. Raises UnknownToken, after which another token may be tried.
 
         Safe to repeat and to do twice at once: an intent that was authorised or canceled says so.
@@ -81,59 +133,142 @@ class StripeApi:
             else {"payment_method_data": {"type": "card", "card": {"token": token}}}  # type: ignore[typeddict-unknown-key]
         )
         try:
-            # Without the buyer at hand a card that wants authentication is declined.
-            intent = await self._intents.confirm_async(intent_id, {**card, "error_on_requires_action": True})
+            with _in_our_words():
+                # The browser helps the buyer to authenticate, by Stripe's script.
+                return _seen(await self._intents.confirm_async(intent_id, {**card, "use_stripe_sdk": True}))
         except stripe.CardError as error:
-            return Decline(error.code or "card_declined", error.user_message or "Your card was declined.")
+            decline = _decline(error.code, error.user_message)
+            return Seen(status="open", stripe_id=intent_id, decline=decline)
         except stripe.InvalidRequestError as error:
-            if error.code == "payment_intent_unexpected_state":
-                return _answer(await self._retrieve(intent_id))
-            if error.param is not None and error.param.startswith("payment_method"):
+            if error.code in _WRONG_STATE:
+                return await self.look(intent_id)
+            if error.http_status == 404:
+                return _missing(intent_id, error)
+            if error.param is None or error.param.startswith("payment_method"):
                 raise UnknownToken(error.user_message, field="token", code=error.code) from None
             raise _unavailable(error) from error
-        except stripe.StripeError as error:
-            raise _unavailable(error) from error
-        return _answer(intent)
 
-    async def capture(self, intent_id: str) -> None:
+    async def capture(self, intent_id: str) -> Seen:
         """Take the money; a repetition finds it taken."""
-        await self._finish(self._intents.capture_async, intent_id, "succeeded")
+        return await self._finish(intent_id, self._intents.capture_async)
 
-    async def void(self, intent_id: str) -> None:
+    async def void(self, intent_id: str) -> Seen:
         """Release what was authorised, and let nothing be any more; a repetition finds it done."""
-        await self._finish(self._intents.cancel_async, intent_id, "canceled")
+        return await self._finish(intent_id, self._intents.cancel_async)
 
-    async def _finish(self, act: _Act, intent_id: str, wanted: str) -> None:
+    async def _finish(self, intent_id: str, act: Callable[..., Awaitable[stripe.PaymentIntent]]) -> Seen:
         try:
-            intent = await act(intent_id)
+            with _in_our_words():
+                return _seen(await act(intent_id, {"expand": _WITH_CHARGE}))
         except stripe.InvalidRequestError as error:
-            if error.code != "payment_intent_unexpected_state":
-                raise _unavailable(error) from error
-            intent = await self._retrieve(intent_id)
-        except stripe.StripeError as error:
-            raise _unavailable(error) from error
-        if intent.status != wanted:
-            log.error("an intent cannot be finished", intent=intent_id, status=intent.status, wanted=wanted)
-            raise StripeUnavailable
+            if error.code in _WRONG_STATE:
+                return await self.look(intent_id)
+            return _missing(intent_id, error)
 
-    async def _retrieve(self, intent_id: str) -> stripe.PaymentIntent:
+    async def refund(self, intent_id: str, key: str) -> Seen:
+        """Give back all that was taken; a repetition finds it given back, or why it was refused."""
+        seen = await self.look(intent_id)
+        if seen.status != "captured" or seen.refunded or seen.refund_refused:
+            return seen
+        metadata = {"orderId": seen.order_id or "", "paymentId": seen.payment_id or ""}
         try:
-            return await self._intents.retrieve_async(intent_id)
-        except stripe.StripeError as error:
+            with _in_our_words():
+                refund = await self._refunds.create_async(
+                    {"payment_intent": intent_id, "metadata": metadata}, {"idempotency_key": key}
+                )
+        except stripe.InvalidRequestError as error:
+            if error.code == "charge_already_refunded":
+                return replace(seen, refunded=True, taken_cents=0)
+            if error.code in _REFUND_REFUSED:
+                return replace(seen, refund_refused=error.code)
             raise _unavailable(error) from error
+        if refused := _refusal(refund, seen):
+            return replace(seen, refund_refused=refused)
+        return replace(seen, refunded=True, taken_cents=0)
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
 
-def _answer(intent: stripe.PaymentIntent) -> Answer:
-    if intent.status in ("requires_capture", "succeeded"):
-        return "authorised"
-    if intent.status == "canceled":
-        return "canceled"
-    raise StripeUnavailable  # another call is about to decide it
+def read_event(body: bytes, signature: str, secrets: list[str]) -> StripeEvent:
+    """An event that Stripe has signed with one of the secrets in the last 5 minutes. Raises BadSignature."""
+    if not any(_is_signed(body, signature, secret) for secret in secrets):
+        raise BadSignature
+    try:
+        event = json.loads(body)
+        about = event["data"]["object"]
+        intent_id = about["id"] if about["object"] == "payment_intent" else about.get("payment_intent")
+        return StripeEvent(str(event["id"]), str(event["type"]), intent_id)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise BadSignature("The body is not an event of Stripe") from None
+
+
+def _is_signed(body: bytes, signature: str, secret: str) -> bool:
+    try:
+        stripe.WebhookSignature.verify_header(body, signature, secret, stripe.Webhook.DEFAULT_TOLERANCE)
+    except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _seen(intent: stripe.PaymentIntent) -> Seen:
+    charge = intent.latest_charge if isinstance(intent.latest_charge, stripe.Charge) else None
+    given_back = charge.amount_refunded if charge else 0
+    failed = intent.last_payment_error if intent.status == "requires_payment_method" else None
+    metadata = intent.metadata.to_dict() if intent.metadata else {}
+    captured = intent.status == "succeeded"
+    return Seen(
+        status=_STATUS[intent.status],
+        stripe_id=intent.id,
+        amount_cents=intent.amount,
+        taken_cents=intent.amount_received - given_back if captured else 0,
+        order_id=metadata.get("orderId"),
+        payment_id=metadata.get("paymentId"),
+        client_secret=intent.client_secret,
+        decline=_decline(failed.code, failed.message) if failed else None,
+        refunded=captured and given_back >= intent.amount_received,
+    )
+
+
+def _decline(code: str | None, message: str | None) -> Decline:
+    return Decline(code or "card_declined", message or "Your card was declined.")
+
+
+def _refusal(refund: stripe.Refund, seen: Seen) -> str | None:
+    """Why the refund failed, if it is ours and did."""
+    metadata: dict[str, Any] = refund.metadata.to_dict() if refund.metadata else {}
+    if refund.status not in ("failed", "canceled") or metadata.get("paymentId") != seen.payment_id:
+        return None
+    return getattr(refund, "failure_reason", None) or "unknown"
+
+
+def _missing(intent_id: str, error: stripe.InvalidRequestError) -> Seen:
+    if error.code != "resource_missing":
+        raise _unavailable(error) from error
+    return Seen(status="missing", stripe_id=intent_id)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Raises StripeUnavailable for every error but those that depend on what was asked."""
+    try:
+        yield
+    except (stripe.CardError, stripe.InvalidRequestError):
+        raise
+    except stripe.StripeError as error:
+        raise _unavailable(error) from error
 
 
 def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
-    log.warning("stripe failed", error=type(error).__name__, code=error.code, request=error.request_id)
-    return StripeUnavailable()
+    status = error.http_status
+    log.warning(
+        "stripe failed",
+        error=type(error).__name__,
+        reason=str(error.__cause__ or error)[:200],
+        code=error.code,
+        status=status,
+        request=error.request_id,
+    )
+    if status is not None and status >= 500:
+        return StripeBroken()
+    return StripeBusy() if status in (None, 409, 429) else StripeUnavailable()
