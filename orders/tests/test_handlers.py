@@ -13,6 +13,8 @@ from ticketing_common.events import (
     ExpirationComplete,
     PaymentCreated,
     PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
     TicketCreated,
     TicketUpdated,
 )
@@ -45,7 +47,7 @@ async def test_a_ticket_is_copied_version_by_version(orders):
     events = ticket_events()
     await handle(orders, *events)
     copy = await orders.ticket(events[0].id)
-    assert (copy.version, copy.title, copy.price_cents) == (2, "v2", 300)
+    assert (copy.version, copy.title, copy.price_cents, copy.seller_id) == (2, "v2", 300, "s")
 
 
 async def test_duplicate_and_stale_ticket_events_change_nothing(orders):
@@ -86,6 +88,14 @@ async def test_what_comes_second_finds_the_order_decided(orders, order):
     paid = PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")
     await handle(orders, ExpirationComplete(order_id=order.id), paid)
     assert (await orders.get(order.id)).status == "cancelled"
+
+
+async def test_what_is_told_of_a_refund_may_come_twice_and_out_of_order(orders, order):
+    done = PaymentRefunded(id=new_id(), version=6, order_id=order.id)
+    failed = PaymentRefundFailed(id=done.id, version=8, order_id=order.id, code="declined")
+    await handle(orders, failed, done, failed, done)
+    refund = await orders.refund_of(order.id)
+    assert (refund.status, refund.code) == ("failed", "declined")
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,22 @@ import pytest
 from orders.models import (
     Order,
     OrderComplete,
+    OrderNotPaid,
+    Refund,
     Ticket,
     TicketReserved,
     announce,
     cancel,
     complete,
+    later,
     place,
+    refund,
     withdraw,
 )
 from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TICKET = Ticket(id="t" * 24, version=3, title="Opera", price_cents=1999)
+TICKET = Ticket(id="t" * 24, version=3, title="Opera", price_cents=1999, seller_id="seller")
 
 
 def order(last: Order | None = None) -> Order:
@@ -62,13 +66,31 @@ def test_a_paid_order_is_not_withdrawn(status):
         withdraw(order().evolve(status=status))
 
 
+def test_a_paid_order_is_refunded_and_may_be_again():
+    refunded = refund(complete(order()))
+    assert (refunded.status, refund(refunded)) == ("refunded", refunded)
+    assert complete(refunded) == cancel(refunded, "expired") == refunded
+
+
+@pytest.mark.parametrize("decide", [lambda o: o, withdraw], ids=["created", "cancelled"])
+def test_an_unpaid_order_is_not_refunded(decide):
+    with pytest.raises(OrderNotPaid):
+        refund(decide(order()))
+
+
+def test_of_what_is_told_of_a_refund_the_latest_counts():
+    done = Refund(id="o" * 24, payment_version=6, status="done")
+    failed = Refund(id="o" * 24, payment_version=7, status="failed", code="x")
+    assert later(done, failed) == later(failed, done) == failed
+
+
 @pytest.mark.parametrize(
     ("become", "event"),
     [
         (lambda o: o, OrderCreated),
         (complete, OrderCompleted),
         (withdraw, OrderCancelled),
-        (lambda o: complete(o).evolve(status="refunded"), OrderRefunded),
+        (lambda o: refund(complete(o)), OrderRefunded),
     ],
 )
 def test_each_state_has_its_event(become, event):

@@ -8,27 +8,44 @@ import pytest
 from ticketing_common.events import (
     OrderCancelled,
     OrderCreated,
+    OrderRefunded,
     PaymentCreated,
+    PaymentRefunded,
+    PaymentRefundFailed,
     TicketCreated,
     TicketUpdated,
 )
 from ticketing_common.mongo import new_id
 from ticketing_common.testing import new_user, published, session, wait_until
 
-BUYER = new_user()
+BUYER, SELLER = new_user(), new_user()
 
 
-async def announce_ticket(bus, price="19.99", title="Opera"):
+async def announce_ticket(bus, price="19.99", title="Opera", seller=SELLER):
     """A ticket that was just listed: the event may still be under way when its id is used."""
     ticket_id = new_id()
     await bus.publish(
-        TicketCreated(id=ticket_id, version=0, title=title, price=Decimal(price), user_id=new_id())
+        TicketCreated(id=ticket_id, version=0, title=title, price=Decimal(price), user_id=seller.id)
     )
     return ticket_id
 
 
 async def order(client, ticket_id, user=BUYER):
     return await client.post("/api/orders", json={"ticketId": ticket_id}, headers=session(user))
+
+
+async def pay(client, bus, order_id):
+    await bus.publish(PaymentCreated(id=new_id(), order_id=order_id, stripe_id="pi_1"))
+
+    async def complete():
+        answer = await client.get(f"/api/orders/{order_id}", headers=session(BUYER))
+        return answer.json()["status"] == "complete"
+
+    await wait_until(complete)
+
+
+async def refund(client, order_id, user=SELLER):
+    return await client.post(f"/api/orders/{order_id}/refund", headers=session(user))
 
 
 async def test_an_order_is_placed_shown_and_announced(client, bus):
@@ -83,14 +100,71 @@ async def test_a_cancelled_orders_ticket_goes_to_the_next_buyer(client, bus):
 
 async def test_a_paid_order_is_not_cancelled(client, bus):
     placed = (await order(client, await announce_ticket(bus))).json()
-    await bus.publish(PaymentCreated(id=new_id(), order_id=placed["id"], stripe_id="pi_1"))
+    await pay(client, bus, placed["id"])
     url = f"/api/orders/{placed['id']}"
-
-    async def complete():
-        return (await client.get(url, headers=session(BUYER))).json()["status"] == "complete"
-
-    await wait_until(complete)
     assert (await client.delete(url, headers=session(BUYER))).status_code == 400
+
+
+async def test_a_seller_refunds_a_paid_order_and_the_ticket_is_for_sale_again(client, bus):
+    ticket_id = await announce_ticket(bus)
+    placed = (await order(client, ticket_id)).json()
+    await pay(client, bus, placed["id"])
+    answers = [await refund(client, placed["id"]) for _ in range(2)]
+    shown = (await client.get(f"/api/orders/{placed['id']}", headers=session(BUYER))).json()
+    assert [(a.status_code, a.json()) for a in answers] == [(200, shown)] * 2
+    assert (shown["status"], shown["version"]) == ("refunded", 2)
+    (event,) = await wait_until(lambda: published(bus, OrderRefunded))
+    assert (event.id, event.version, event.user_id, event.ticket.n) == (placed["id"], 2, BUYER.id, 1)
+    assert (await order(client, ticket_id, new_user())).status_code == 201
+
+
+async def test_only_the_seller_refunds_and_only_what_is_paid(client, bus):
+    placed = (await order(client, await announce_ticket(bus))).json()
+    assert (await client.post(f"/api/orders/{placed['id']}/refund")).status_code == 401
+    for user in (BUYER, new_user()):
+        assert (await refund(client, placed["id"], user)).status_code == 401
+    assert (await refund(client, "f" * 24)).status_code == 404
+    assert (await refund(client, "unknown")).status_code == 404
+    unpaid = await refund(client, placed["id"])
+    assert (unpaid.status_code, unpaid.json()) == (
+        400,
+        {"errors": [{"message": "Only a paid order can be refunded"}]},
+    )
+    await client.delete(f"/api/orders/{placed['id']}", headers=session(BUYER))
+    assert (await refund(client, placed["id"])).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (PaymentRefunded, {"status": "done", "message": "The money goes back to the buyer's card"}),
+        (
+            PaymentRefundFailed,
+            {
+                "status": "failed",
+                "code": "charge_disputed",
+                "message": "The refund was refused: the seller has to give the money back another way",
+            },
+        ),
+    ],
+)
+async def test_what_became_of_a_refund_is_shown_to_seller_and_buyer(client, bus, told, shown):
+    placed = (await order(client, await announce_ticket(bus))).json()
+    url = f"/api/orders/{placed['id']}/refund"
+    await pay(client, bus, placed["id"])
+    assert (await client.get(url, headers=session(SELLER))).status_code == 404
+    await refund(client, placed["id"])
+    pending = (await client.get(url, headers=session(SELLER))).json()
+    assert pending == {"status": "pending", "message": "The refund is on its way"}
+    code = {"code": "charge_disputed"} if told is PaymentRefundFailed else {}
+    await bus.publish(told(id=new_id(), version=7, order_id=placed["id"], **code))
+
+    async def told_so():
+        return (await client.get(url, headers=session(SELLER))).json() == shown
+
+    await wait_until(told_so)
+    assert (await client.get(url, headers=session(BUYER))).json() == shown
+    assert (await client.get(url, headers=session(new_user()))).status_code == 401
 
 
 async def test_a_later_price_changes_no_order(client, bus):

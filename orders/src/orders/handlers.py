@@ -2,12 +2,14 @@
 
 from functools import partial
 
-from orders.models import Ticket, cancel, complete
+from orders.models import Refund, Ticket, cancel, complete
 from orders.repository import Orders
 from ticketing_common.events import (
     ExpirationComplete,
     PaymentCreated,
     PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundFailed,
     TicketCreated,
     TicketUpdated,
 )
@@ -16,9 +18,14 @@ from ticketing_common.money import to_cents
 
 
 async def on_ticket_changed(event: TicketCreated | TicketUpdated, orders: Orders) -> None:
-    price_cents = to_cents(event.price)
     await orders.follow_ticket(
-        Ticket(id=event.id, version=event.version, title=event.title, price_cents=price_cents)
+        Ticket(
+            id=event.id,
+            version=event.version,
+            title=event.title,
+            price_cents=to_cents(event.price),
+            seller_id=event.user_id,
+        )
     )
 
 
@@ -34,10 +41,22 @@ async def on_payment_failed(event: PaymentFailed, orders: Orders) -> None:
     await orders.change(event.order_id, partial(cancel, reason="payment-failed"))
 
 
+async def on_payment_refunded(event: PaymentRefunded, orders: Orders) -> None:
+    await orders.follow_refund(Refund(id=event.order_id, payment_version=event.version, status="done"))
+
+
+async def on_payment_refund_failed(event: PaymentRefundFailed, orders: Orders) -> None:
+    await orders.follow_refund(
+        Refund(id=event.order_id, payment_version=event.version, status="failed", code=event.code)
+    )
+
+
 HANDLERS: Handlers = {
     TicketCreated: on_ticket_changed,
     TicketUpdated: on_ticket_changed,
     ExpirationComplete: on_expiration_complete,
     PaymentCreated: on_payment_created,
     PaymentFailed: on_payment_failed,
+    PaymentRefunded: on_payment_refunded,
+    PaymentRefundFailed: on_payment_refund_failed,
 }

@@ -1,4 +1,4 @@
-"""An order and its states, and our copy of a ticket.
+"""An order and its states, our copy of a ticket, and what became of a refund.
 
 created ──> complete ──> refunded
    └──────> cancelled (user, expired, payment-failed)
@@ -6,6 +6,7 @@ created ──> complete ──> refunded
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from ticketing_common.aggregate import Aggregate
 from ticketing_common.errors import MarketError, NotFound
@@ -38,12 +39,22 @@ class OrderComplete(MarketError):
     message = "The order is paid and can no longer be cancelled"
 
 
+class OrderNotPaid(MarketError):
+    message = "Only a paid order can be refunded"
+
+
+class NotRefunded(NotFound):
+    message = "The order was not refunded"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ticket(Aggregate):
     """A ticket as the tickets service last announced it."""
 
     title: str
     price_cents: int
+    seller_id: str | None = None
+    """None: copied before sellers were kept."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,8 @@ class TicketAsOrdered:
 class Order(Aggregate):
     user_id: str
     """The buyer."""
+    seller_id: str | None = None
+    """None: ordered before sellers were kept; nobody can refund it."""
     ticket: TicketAsOrdered
     expires_at: datetime
     status: Status = "created"
@@ -76,7 +89,9 @@ def place(
         raise TicketReserved
     n = last.ticket.n + 1 if last else 1
     ordered = TicketAsOrdered(ticket.id, ticket.title, ticket.price_cents, n)
-    return Order(id=order_id, user_id=user_id, ticket=ordered, expires_at=now + window)
+    return Order(
+        id=order_id, user_id=user_id, seller_id=ticket.seller_id, ticket=ordered, expires_at=now + window
+    )
 
 
 def withdraw(order: Order) -> Order:
@@ -94,6 +109,30 @@ def cancel(order: Order, reason: Reason) -> Order:
 def complete(order: Order) -> Order:
     """Paid, unless the order is decided already."""
     return order.evolve(status="complete") if order.status == "created" else order
+
+
+def refund(order: Order) -> Order:
+    """Given back by its seller; already refunded is as good. Raises OrderNotPaid."""
+    if order.status not in ("complete", "refunded"):
+        raise OrderNotPaid
+    return order.evolve(status="refunded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund(Aggregate):
+    """What became of the money of a refunded order, as the payments service tells; `id` is the order's."""
+
+    payment_version: int
+    status: Literal["done", "failed"]
+    code: str | None = None
+    """Why it was refused, in Stripe's words."""
+
+
+def later(known: Refund, told: Refund) -> Refund:
+    """The refund after another event of its payment, which may come twice, late or out of order."""
+    if told.payment_version <= known.payment_version:
+        return known
+    return known.evolve(payment_version=told.payment_version, status=told.status, code=told.code)
 
 
 def announce(order: Order) -> OrderCreated | OrderCancelled | OrderCompleted | OrderRefunded:

@@ -1,20 +1,22 @@
 """Every query and index of the orders service."""
 
 from collections.abc import Callable
+from functools import partial
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from orders.models import NoSuchOrder, NoSuchTicket, Order, Ticket, announce
+from orders.models import NoSuchOrder, NoSuchTicket, Order, Refund, Ticket, announce, later
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
 
 
 class Orders:
-    """The orders, and our copies of the tickets."""
+    """The orders, our copies of the tickets, and what became of refunds."""
 
     def __init__(self, database: Database, relay: Relay) -> None:
         self._orders = Documents(database, "orders", Order, relay=relay, announce=announce)
         self._tickets = Documents(database, "tickets", Ticket)
+        self._refunds = Documents(database, "refunds", Refund)
 
     async def ensure_indexes(self) -> None:
         await self._orders.ensure_indexes(
@@ -68,3 +70,14 @@ class Orders:
     async def follow_ticket(self, ticket: Ticket) -> None:
         """Keep this as our copy, if it is the next version. Raises EarlierEventUnderWay."""
         await self._tickets.follow(ticket.id, ticket.version, lambda _: ticket)
+
+    async def refund_of(self, order_id: str) -> Refund | None:
+        """What became of a refund; None while it is under way."""
+        return await self._refunds.find(id=order_id)
+
+    async def follow_refund(self, refund: Refund) -> None:
+        """Keep this, unless a later event was heard already."""
+        try:
+            await self._refunds.insert(refund)
+        except Duplicate:
+            await self._refunds.change(partial(later, told=refund), id=refund.id)

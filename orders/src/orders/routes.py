@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from orders.config import Settings
-from orders.models import Order, place, withdraw
+from orders.models import NotRefunded, Order, place, refund, withdraw
 from orders.repository import Orders
-from orders.schemas import OrderIn, OrderOut, OrdersOut
+from orders.schemas import OrderIn, OrderOut, OrdersOut, RefundOut
 from ticketing_common.app import part
 from ticketing_common.auth import CurrentUser
 from ticketing_common.clock import now
@@ -56,6 +56,30 @@ async def show_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> Ord
 async def cancel_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> None:
     """Give the ticket back, unless it is paid."""
     await orders.change(order_id, lambda order: withdraw(_own(order, user.id)))
+
+
+@router.post("/{order_id}/refund")
+async def refund_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> OrderOut:
+    """Give a buyer the whole price back, as the ticket's seller; the ticket is for sale again."""
+    return OrderOut.of(await orders.change(order_id, lambda order: refund(_sold_by(order, user.id))))
+
+
+@router.get("/{order_id}/refund", response_model_exclude_none=True)
+async def show_refund(order_id: str, user: CurrentUser, orders: OrdersDep) -> RefundOut:
+    """What became of a refund, for the ticket's seller and the buyer."""
+    order = await orders.get(order_id)
+    if user.id not in (order.user_id, order.seller_id):
+        raise NotYours
+    if order.status != "refunded":
+        raise NotRefunded
+    return RefundOut.of(await orders.refund_of(order_id))
+
+
+def _sold_by(order: Order, user_id: str) -> Order:
+    """Raises NotYours."""
+    if order.seller_id != user_id:
+        raise NotYours
+    return order
 
 
 def _own(order: Order, user_id: str) -> Order:

@@ -1,10 +1,10 @@
 """The bodies of the orders service on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from orders.models import Order
+from orders.models import Order, Refund
 from ticketing_common.events import Reason, Status
 from ticketing_common.money import Dollars, to_dollars
 from ticketing_common.wire import Body, Says, Wire
@@ -46,3 +46,23 @@ class OrderOut(Wire):
 
 class OrdersOut(Wire):
     orders: list[OrderOut]
+
+
+class RefundOut(Wire):
+    status: Literal["pending", "done", "failed"]
+    """pending: Stripe is being asked, again and again if need be; failed: given up."""
+    code: str | None = None
+    message: str
+    """For the seller and the buyer."""
+
+    @classmethod
+    def of(cls, refund: Refund | None) -> "RefundOut":
+        if refund is None:
+            return cls(status="pending", message="The refund is on its way")
+        if refund.status == "done":
+            return cls(status="done", message="The money goes back to the buyer's card")
+        return cls(
+            status="failed",
+            code=refund.code,
+            message="The refund was refused: the seller has to give the money back another way",
+        )
