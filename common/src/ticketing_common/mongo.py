@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from bson import ObjectId
@@ -62,6 +62,11 @@ async def ping(database: Database) -> None:
 def new_id() -> str:
     """A new identity: 24 hex digits that sort by the second of their making."""
     return str(ObjectId())
+
+
+def first_id(at: datetime) -> str:
+    """The least identity that can have been made in that second."""
+    return str(ObjectId.from_datetime(at))
 
 
 def is_id(text: str) -> bool:

@@ -30,9 +30,7 @@ class Payments:
     async def ensure_indexes(self) -> None:
         await self._payments.ensure_indexes(
             IndexModel([("order_id", ASCENDING)], unique=True),
-            IndexModel(
-                [("stripe_id", ASCENDING)], partialFilterExpression={"stripe_id": {"$gt": ""}}
-            ),
+            IndexModel([("stripe_id", ASCENDING)], partialFilterExpression={"stripe_id": {"$gt": ""}}),
             IndexModel([("settle_at", ASCENDING)], partialFilterExpression={"settle_at": _TIME}),
             IndexModel([("due_since", ASCENDING)], partialFilterExpression={"due_since": _TIME}),
         )
@@ -56,6 +54,13 @@ class Payments:
     async def of_intent(self, stripe_id: str) -> Payment | None:
         """The payment that has noted this PaymentIntent."""
         return await self._payments.find(stripe_id=stripe_id)
+
+    async def of_orders(self, order_ids: list[str]) -> dict[str, Payment]:
+        """The payments of these orders, by the order's id."""
+        if not order_ids:
+            return {}
+        found = await self._payments.page({"order_id": {"$in": order_ids}}, len(order_ids), by="order_id")
+        return {payment.order_id: payment for payment in found}
 
     async def change(self, order_id: str, decide: Callable[[Payment], Payment]) -> Payment:
         """The payment of an order as `decide` leaves it, with the time of what is then to be done.

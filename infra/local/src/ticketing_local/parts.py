@@ -84,6 +84,9 @@ def _stand_in(settings: Settings, secrets: dict[str, str], stores: Stores) -> li
         "PORT": str(stores.stripe_port),
         "DATA_DIR": str(settings.data_dir.absolute() / "stripe"),
         "STRIPE_KEY": secrets["STRIPE_KEY"],
+        # As Stripe would, it comes through the front door.
+        "WEBHOOK_URL": f"http://localhost:{settings.port}/api/payments/webhook",
+        "STRIPE_WEBHOOK_SECRET": secrets["STRIPE_WEBHOOK_SECRET"],
     }
     Path(told["DATA_DIR"]).mkdir(exist_ok=True)
     is_ready = http_ok(stores.stripe_port, "/healthz")

@@ -1,0 +1,226 @@
+"""Reconciliation: each kind of disagreement is planted, and found."""
+
+import os
+import sys
+import time
+from datetime import timedelta
+from decimal import Decimal
+from subprocess import run
+
+import pytest
+
+from payments.handlers import HANDLERS
+from payments.models import begin, note, observe
+from payments.settlement import settle
+from payments.stripe_api import StripeApi
+from ticketing_common.clock import now
+from ticketing_common.events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderedTicket,
+    OrderRefunded,
+    PricedTicket,
+)
+from ticketing_common.mongo import connect, new_id
+
+
+@pytest.fixture
+async def stripe(stripe_api):
+    api = StripeApi(stripe_api.key, stripe_api.url)
+    yield api
+    await api.close()
+
+
+@pytest.fixture
+async def orders(mongo_uri):
+    """The orders service's database."""
+    database = connect(f"{mongo_uri}-orders")
+    yield database["orders"]
+    await database.client.drop_database(database.name)
+
+
+class Desk:
+    """Sales as they go when all goes well, for a test to tamper with."""
+
+    def __init__(self, payments, stripe, orders):
+        self.payments, self.stripe, self.orders = payments, stripe, orders
+
+    async def event(self, event):
+        await HANDLERS[type(event)](event, self.payments)
+        status = {"OrderCompleted": "complete", "OrderCancelled": "cancelled", "OrderRefunded": "refunded"}
+        change = {"$set": {"status": status.get(type(event).__name__, "created"), "ticket.price_cents": 1999}}
+        await self.orders.update_one({"_id": event.id}, change, upsert=True)
+
+    async def authorised(self):
+        order_id = new_id()
+        ticket = PricedTicket(id=new_id(), n=1, price=Decimal("19.99"))
+        expires_at = now() + timedelta(minutes=15)
+        await self.event(
+            OrderCreated(
+                id=order_id, version=0, status="created", user_id="b", expires_at=expires_at, ticket=ticket
+            )
+        )
+        payment = await self.payments.change(order_id, lambda p: begin(p, "b", now()))
+        made = await self.stripe.create(payment)
+        await self.payments.change(order_id, lambda p: note(p, made.stripe_id))
+        seen = await self.stripe.confirm(made.stripe_id, "pm_card_visa")
+        return await self.payments.change(order_id, lambda p: observe(p, seen))
+
+    async def complete(self):
+        payment = await self.authorised()
+        ticket = OrderedTicket(id=new_id(), n=1)
+        await self.event(OrderCompleted(id=payment.order_id, version=1, user_id="b", ticket=ticket))
+        return await self.settled(payment)
+
+    async def cancelled(self):
+        payment = await self.authorised()
+        ticket = OrderedTicket(id=new_id(), n=1)
+        await self.event(OrderCancelled(id=payment.order_id, version=1, reason="user", ticket=ticket))
+        return await self.settled(payment)
+
+    async def refunded(self):
+        payment = await self.complete()
+        ticket = OrderedTicket(id=new_id(), n=1)
+        await self.event(OrderRefunded(id=payment.order_id, version=2, user_id="b", ticket=ticket))
+        return await self.settled(payment)
+
+    async def settled(self, payment):
+        await settle(await self.payments.of_order(payment.order_id), self.payments, self.stripe)
+        return await self.payments.of_order(payment.order_id)
+
+
+@pytest.fixture
+async def desk(payments, stripe, orders):
+    return Desk(payments, stripe, orders)
+
+
+@pytest.fixture
+def reconcile(stripe_api, mongo_uri):
+    """The command, for what this test makes: the stand-in is shared, and counts in whole seconds."""
+    time.sleep(1 - time.time() % 1)
+    since = now().isoformat()
+
+    def reconcile(*arguments, **environment):
+        told = {
+            "MONGO_URI": mongo_uri,
+            "MONGO_URI_ORDERS": f"{mongo_uri}-orders",
+            "STRIPE_KEY": stripe_api.key,
+            "STRIPE_API_BASE": stripe_api.url,
+        }
+        return run(
+            [sys.executable, "-m", "payments.reconcile", "--since", since, *arguments],
+            env=os.environ | told | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return reconcile
+
+
+async def test_a_period_without_a_mistake_is_status_0(desk, reconcile, intents):
+    ends = [await desk.complete(), await desk.cancelled(), await desk.refunded(), await desk.authorised()]
+    assert [p.status for p in ends] == ["captured", "voided", "refunded", "authorised"]
+    done = reconcile()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+    assert "0 disagreements" in done.stdout
+
+
+async def capture(payment, intents, payments, orders):
+    await intents.capture_async(payment.stripe_id)
+
+
+async def cancel(payment, intents, payments, orders):
+    await intents.cancel_async(payment.stripe_id)
+
+
+async def second_charge(payment, intents, payments, orders):
+    await intents.create_async(
+        {
+            "amount": 1999,
+            "currency": "usd",
+            "metadata": {"orderId": payment.order_id, "paymentId": payment.id},
+            "payment_method_types": ["card"],
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+        }
+    )
+
+
+async def lose_payment(payment, intents, payments, orders):
+    await payments._payments.collection.delete_one({"_id": payment.id})
+
+
+async def lose_intent(payment, intents, payments, orders):
+    await payments.change(payment.order_id, lambda p: p.evolve(stripe_id="pi_gone"))
+
+
+async def lose_event(payment, intents, payments, orders):
+    await orders.update_one({"_id": payment.order_id}, {"$set": {"status": "cancelled"}})
+
+
+async def other_price(payment, intents, payments, orders):
+    await orders.update_one({"_id": payment.order_id}, {"$set": {"ticket.price_cents": 5}})
+
+
+async def other_amount(payment, intents, payments, orders):
+    await payments.change(payment.order_id, lambda p: p.evolve(amount_cents=5))
+
+
+async def forget_the_capture(payment, intents, payments, orders):
+    await payments.change(payment.order_id, lambda p: p.evolve(status="voided"))
+
+
+@pytest.mark.parametrize(
+    ("sale", "mistake", "said"),
+    [
+        ("authorised", capture, "our payment is authorised, Stripe's intent is captured"),
+        ("authorised", cancel, "our payment is authorised, Stripe's intent is canceled"),
+        ("complete", second_charge, "a second intent (captured), ours is pi_"),
+        ("cancelled", second_charge, "a second intent (captured), ours is pi_"),
+        ("complete", lose_payment, "Stripe has an intent (captured), we have no payment for its order"),
+        ("complete", lose_intent, "our payment is captured, Stripe's intent is missing"),
+        ("complete", lose_event, "the order is cancelled, our payment has heard complete"),
+        ("complete", other_price, "the order costs 5 cents, our payment 1999"),
+        ("complete", other_amount, "the order costs 5 cents, the intent is for 1999"),
+        ("complete", forget_the_capture, "our payment is voided, Stripe's intent is captured"),
+    ],
+)
+async def test_a_planted_disagreement_is_found(
+    desk, reconcile, intents, payments, orders, sale, mistake, said
+):
+    payment = await getattr(desk, sale)()
+    await mistake(payment, intents, payments, orders)
+    done = reconcile()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert any(f"order {payment.order_id} " in line and said in line for line in done.stdout.splitlines())
+
+
+async def test_an_order_without_a_payment_is_found(orders, reconcile):
+    order_id = new_id()
+    await orders.insert_one({"_id": order_id, "status": "created", "ticket": {"price_cents": 1999}})
+    done = reconcile()
+    assert done.returncode == 1
+    assert f"order {order_id} payment None intent None: the order has no payment" in done.stdout
+
+
+async def test_what_is_being_settled_is_no_disagreement(desk, reconcile, payments):
+    payment = await desk.authorised()
+    ticket = OrderedTicket(id=new_id(), n=1)
+    await desk.event(OrderCompleted(id=payment.order_id, version=1, user_id="b", ticket=ticket))
+    assert reconcile().returncode == 0
+    await payments.change(payment.order_id, lambda p: p.evolve(due_since=now() - timedelta(minutes=11)))
+    done = reconcile()
+    assert "the order is complete, Stripe keeps 0 of 1999 cents" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_command_that_cannot_look_says_so(reconcile):
+    down = reconcile(STRIPE_API_BASE="http://127.0.0.1:9")
+    assert (down.returncode, down.stdout) == (2, "")
+    assert "It could not look" in down.stderr
+    unset = reconcile(STRIPE_KEY="")
+    assert unset.returncode == 2
+    assert "STRIPE_KEY is not set" in unset.stderr
