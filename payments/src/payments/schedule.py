@@ -35,7 +35,8 @@ def scheduled(before: Payment, after: Payment, now: datetime) -> Payment:
     if todo is None:
         return after.evolve(settle_at=None, due_since=None, failures=0)
     if todo == "look":
-        return after.evolve(settle_at=now + LOOK_AFTER, due_since=None, failures=0)
+        soon = now + LOOK_AFTER
+        return after.evolve(settle_at=min(soon, after.settle_at or soon), due_since=None, failures=0)
     return after.evolve(settle_at=now, due_since=now, failures=0)
 
 

@@ -1,0 +1,66 @@
+"""A buyer at the payments service, and Stripe's own view of what happens there."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from ticketing_common.clock import now
+from ticketing_common.events import (
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderedTicket,
+    OrderRefunded,
+    PricedTicket,
+)
+from ticketing_common.mongo import new_id
+from ticketing_common.testing import new_user, session, wait_until
+
+BUYER = new_user()
+
+
+async def place_order(bus, expires_in=timedelta(minutes=15)):
+    """An order that was just placed: the event may still be under way when its id is used."""
+    order_id = new_id()
+    await bus.publish(
+        OrderCreated(
+            id=order_id,
+            version=0,
+            status="created",
+            user_id=BUYER.id,
+            expires_at=now() + expires_in,
+            ticket=PricedTicket(id=new_id(), n=1, price=Decimal("19.99")),
+        )
+    )
+    return order_id
+
+
+async def decide(bus, order_id, how):
+    ticket = OrderedTicket(id=new_id(), n=1)
+    if how == "complete":
+        await bus.publish(OrderCompleted(id=order_id, version=1, user_id=BUYER.id, ticket=ticket))
+    elif how == "refund":
+        await bus.publish(OrderRefunded(id=order_id, version=2, user_id=BUYER.id, ticket=ticket))
+    else:
+        await bus.publish(OrderCancelled(id=order_id, version=1, reason="user", ticket=ticket))
+
+
+async def pay(client, order_id, token="tok_visa", user=BUYER):
+    return await client.post(
+        "/api/payments", json={"orderId": order_id, "token": token}, headers=session(user)
+    )
+
+
+async def intents_of(intents, order_id):
+    return [
+        intent
+        for intent in (await intents.list_async({"limit": 100})).data
+        if "orderId" in intent.metadata and intent.metadata["orderId"] == order_id
+    ]
+
+
+async def reaches(intents, order_id, status):
+    async def reached():
+        (intent,) = await intents_of(intents, order_id)
+        return intent if intent.status == status else None
+
+    return await wait_until(reached)
