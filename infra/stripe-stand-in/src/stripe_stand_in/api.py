@@ -15,15 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from stripe_stand_in import form, idempotency
+from stripe_stand_in import control, faults, form, idempotency
 from stripe_stand_in.endpoints import ENDPOINTS, Endpoint
 from stripe_stand_in.errors import Json, Refusal, api_error, invalid, unauthorized
+from stripe_stand_in.events import Cause, Telling
 from stripe_stand_in.expand import expanded
+from stripe_stand_in.faults import Fault, Faults
 from stripe_stand_in.idempotency import Answer
 from stripe_stand_in.ids import new_id
 from stripe_stand_in.routes import Call
+from stripe_stand_in.settings import Settings
 from stripe_stand_in.store import Store
+from stripe_stand_in.webhooks import Chores
 
 _LARGEST_BODY = 256 * 1024
 _BODY_SECONDS = 10
@@ -31,20 +36,40 @@ _BODY_SECONDS = 10
 log = logging.getLogger("stripe_stand_in")
 
 
-def build(store: Store, stripe_key: str) -> Starlette:
+class NoAnswer(Response):
+    """The connection is cut in the middle of an answer, as when the other side dies."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"1000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def build(store: Store, settings: Settings) -> Starlette:
     """The application. One thread runs it and no work awaits anything, so no two calls ever work at once."""
     keys_in_use: set[str] = set()
+    rules = Faults()
+    telling = Telling(wanted=settings.webhook_url is not None)
+    chores = Chores(store, telling, settings.webhook_url, settings.webhook_secrets)
 
     async def serve(request: Request, endpoint: Endpoint | None) -> Response:
         started = time.perf_counter()
         request_id = new_id("req_")
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         try:
-            _authorize(request.headers.get("authorization", ""), stripe_key)
+            if endpoint is None or endpoint.needs_key:
+                _authorize(request.headers.get("authorization", ""), settings.stripe_key)
             if endpoint is None:
                 raise _unknown_url(request)
+            operation = f"{endpoint.method} {endpoint.path}"
+            delay, worst = rules.strike(operation, by_name_only=not endpoint.needs_key)
+            await asyncio.sleep(delay)
+            if worst and worst.kind == "down":
+                return NoAnswer()
             with idempotency.in_use(keys_in_use, key):
-                answer = await _perform(request, endpoint, store, request_id, key)
+                answer = await _perform(request, endpoint, store, telling, request_id, key, worst)
+            chores.wake()
+            if worst and worst.kind == "lost":
+                return NoAnswer()
         except Refusal as refusal:
             answer = idempotency.refused(refusal)
         except ClientDisconnect:
@@ -64,6 +89,17 @@ def build(store: Store, stripe_key: str) -> Starlette:
 
         return Route(endpoint.path, handle, methods=[endpoint.method])
 
+    async def controlled(request: Request) -> Response:
+        try:
+            _authorize(request.headers.get("authorization", ""), settings.stripe_key)
+            body = control.handle(
+                request.method, request.url.path, await request.body(), rules, telling, store
+            )
+        except Refusal as refusal:
+            return JSONResponse(refusal.body, refusal.status)
+        chores.wake()
+        return JSONResponse(body)
+
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -71,21 +107,34 @@ def build(store: Store, stripe_key: str) -> Starlette:
         return await serve(request, None)
 
     @asynccontextmanager
-    async def closing_store(_: Starlette) -> AsyncIterator[None]:
+    async def doing_chores(_: Starlette) -> AsyncIterator[None]:
+        running = asyncio.create_task(chores.run())
         yield
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         store.close()
 
     app = Starlette(
-        routes=[Route("/healthz", healthz), *map(route, ENDPOINTS)],
+        routes=[
+            Route("/healthz", healthz),
+            *(Route(path, controlled, methods=["GET", "POST", "DELETE"]) for path in control.PATHS),
+            *map(route, ENDPOINTS),
+        ],
         exception_handlers={HTTPException: unknown},  # Starlette's own 404 and 405
-        lifespan=closing_store,
+        lifespan=doing_chores,
     )
     app.router.redirect_slashes = False
     return app
 
 
 async def _perform(
-    request: Request, endpoint: Endpoint, store: Store, request_id: str, key: str | None
+    request: Request,
+    endpoint: Endpoint,
+    store: Store,
+    telling: Telling,
+    request_id: str,
+    key: str | None,
+    fault: Fault | None,
 ) -> Answer:
     query: bytes = request.scope["query_string"]
     tree = form.decode(query if endpoint.method == "GET" else query + b"&" + await _body(request))
@@ -96,10 +145,20 @@ async def _perform(
         params=params,
         object_id=request.path_params.get("id", ""),
         client_ip=request.client.host if request.client else None,
+        cause=Cause(request_id, key),
+        telling=telling,
     )
+    error = fault and fault.kind == "error" and faults.error(fault)
+    if error and fault and not faults.is_kept(fault):
+        raise error
 
     def work() -> Json:
-        return expanded(store, endpoint.work(call), params.get("expand", []))
+        if error and not error.stands:
+            raise error
+        answer = expanded(store, endpoint.work(call), params.get("expand", []))
+        if error:
+            raise error
+        return answer
 
     if key:
         return idempotency.once(store, key, request.scope["path"], tree, call.now, request_id, work)

@@ -8,6 +8,12 @@ from stripe_stand_in.errors import Json, card_error
 
 APPROVED = "approved"
 AUTHENTICATION_REQUIRED = "authentication_required"
+# The buyer authenticates, and the bank declines all the same.
+AUTHENTICATED_AND_DECLINED = "authenticated_and_declined"
+# Approved, with something to come.
+DISPUTED = "disputed"
+REFUND_FAILS = "refund_fails"
+REFUND_IS_PENDING = "refund_is_pending"
 
 
 class Decline(NamedTuple):
@@ -42,12 +48,16 @@ DECLINES = {
     "processing_error": Decline(
         "processing_error", "An error occurred while processing your card. Try again in a little bit."
     ),
-    # Until the stand-in knows 3-D Secure, it answers as Stripe does with error_on_requires_action=true.
-    AUTHENTICATION_REQUIRED: Decline(
-        "authentication_required",
-        "Your card was declined. This transaction requires authentication.",
-        "authentication_required",
-    ),
+}
+# For a card that wants the buyer, when the request says error_on_requires_action.
+UNAUTHENTICATED = Decline(
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+    "authentication_required",
+)
+AFTER_AUTHENTICATION = {
+    AUTHENTICATION_REQUIRED: APPROVED,
+    AUTHENTICATED_AND_DECLINED: "generic_decline",
 }
 
 
@@ -83,7 +93,12 @@ NAMED = {
     "authenticationRequired": KnownCard("4000002760003184", "visa", AUTHENTICATION_REQUIRED),
     "authenticationRequiredOnSetup": KnownCard("4000002500003155", "visa", AUTHENTICATION_REQUIRED),
     "threeDSecure2Required": KnownCard("4000000000003220", "visa", AUTHENTICATION_REQUIRED),
-    "threeDSecureRequiredChargeDeclined": KnownCard("4000008400001629", "visa", AUTHENTICATION_REQUIRED),
+    "threeDSecureRequired": KnownCard("4000000000003063", "visa", AUTHENTICATION_REQUIRED),
+    "threeDSecureRequiredChargeDeclined": KnownCard("4000008400001629", "visa", AUTHENTICATED_AND_DECLINED),
+    "threeDSecureOptional": KnownCard("4000000000003055", "visa"),
+    "createDispute": KnownCard("4000000000000259", "visa", DISPUTED),
+    "refundFail": KnownCard("4000000000005126", "visa", REFUND_FAILS),
+    "pendingRefund": KnownCard("4000000000007726", "visa", REFUND_IS_PENDING),
 }
 # Stripe documents the declining ones with the brand in the name as well.
 NAMED |= {f"visa_{name}": card for name, card in NAMED.items() if name.startswith("charge")}

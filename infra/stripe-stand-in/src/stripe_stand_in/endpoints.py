@@ -81,11 +81,22 @@ _CAPTURE: dict[str, Parser] = {**_EXPAND, "amount_to_capture": within(1), "metad
 _TOKEN_CARD = fields(_CARD | {"name": text}, required=("number", "exp_month", "exp_year"))
 
 
+_REFUND: dict[str, Parser] = {
+    **_EXPAND,
+    "amount": within(1),
+    "charge": text,
+    "metadata": metadata,
+    "payment_intent": text,
+    "reason": one_of("duplicate", "fraudulent", "requested_by_customer"),
+}
+
+
 class Endpoint(NamedTuple):
     method: str
     path: str
     parameters: Parser
     work: Callable[[routes.Call], Json]
+    needs_key: bool = True
 
 
 ENDPOINTS = (
@@ -101,6 +112,21 @@ ENDPOINTS = (
     ),
     Endpoint("POST", "/v1/payment_intents/{id}/capture", fields(_CAPTURE), routes.capture_intent),
     Endpoint("POST", "/v1/payment_intents/{id}/cancel", fields(_CANCEL), routes.cancel_intent),
+    Endpoint(
+        "POST",
+        "/v1/payment_intents/{id}/_authenticate",
+        fields({"client_secret": text, "success": boolean}, ("client_secret", "success")),
+        routes.authenticate_intent,
+        needs_key=False,  # as with Stripe.js, the client secret is enough
+    ),
+    Endpoint("POST", "/v1/refunds", fields(_REFUND), routes.create_refund),
+    Endpoint(
+        "GET", "/v1/refunds", fields(_LIST | {"charge": text, "payment_intent": text}), routes.list_refunds
+    ),
+    Endpoint("GET", "/v1/refunds/{id}", fields(_EXPAND), routes.retrieve_refund),
+    Endpoint("GET", "/v1/disputes/{id}", fields(_EXPAND), routes.retrieve_dispute),
+    Endpoint("GET", "/v1/events", fields(_LIST | {"type": text}), routes.list_events),
+    Endpoint("GET", "/v1/events/{id}", fields(_EXPAND), routes.retrieve_event),
     Endpoint("GET", "/v1/charges/{id}", fields(_EXPAND), routes.retrieve_charge),
     Endpoint(
         "POST", "/v1/payment_methods", fields(_EXPAND | _METHOD, ("type", "card")), routes.create_method

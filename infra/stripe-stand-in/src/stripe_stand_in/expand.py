@@ -7,6 +7,8 @@ from stripe_stand_in.store import Store
 _EXPANDABLE = {
     "payment_intent": {"latest_charge": "charge", "payment_method": "payment_method"},
     "charge": {"payment_intent": "payment_intent"},
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
+    "refund": {"charge": "charge", "payment_intent": "payment_intent"},
 }
 _DEEPEST = 4
 

@@ -15,7 +15,7 @@ from stripe_stand_in.store import Store
 
 
 def create(chosen: Settings) -> Starlette:
-    return api.build(Store(chosen.data_dir), chosen.stripe_key)
+    return api.build(Store(chosen.data_dir), chosen)
 
 
 def main() -> None:
@@ -26,6 +26,11 @@ def main() -> None:
     logging.basicConfig(stream=sys.stdout, level=chosen.log_level.upper(), format="%(message)s")
     # uvicorn would tell of each start and stop in six lines.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # An answer that is cut off on demand is no error here.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: "without completing" not in record.getMessage()
+    )
     # uvicorn stops on these two by itself and then raises them again: without this the exit status is not 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))

@@ -3,15 +3,20 @@
 requires_payment_method --method--> requires_confirmation --confirm--+--automatic--> succeeded
     ^                                                                +--manual-----> requires_capture
     |                                                                |                  |
-    +------------------------------declined--------------------------+               capture
-                                                                                        |
-any state but succeeded and canceled --cancel--> canceled               succeeded <-----+
+    +---declined, or authentication failed---------------------------+               capture
+                                                                     |                  |
+                                            requires_action <--3-D Secure     succeeded <-----+
+
+From requires_action an authentication goes on as a confirmation does. Any state but succeeded and canceled
+can be canceled.
 """
 
+import hmac
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from stripe_stand_in import charges
-from stripe_stand_in.cards import DECLINES
+from stripe_stand_in.cards import AFTER_AUTHENTICATION, DECLINES, UNAUTHENTICATED, Decline
 from stripe_stand_in.errors import Json, Refusal, card_error, doc_url, invalid
 from stripe_stand_in.ids import new_id
 from stripe_stand_in.payment_methods import SPENT, Method
@@ -24,17 +29,28 @@ _CANCELABLE = (
 )
 # What Stripe has room for and the stand-in has nothing to say about.
 _EMPTY: Json = dict.fromkeys(
-    """application application_fee_amount customer customer_account excluded_payment_method_types next_action
+    """application application_fee_amount customer customer_account excluded_payment_method_types
     on_behalf_of payment_method_configuration_details processing review setup_future_usage shipping source
     statement_descriptor transfer_data transfer_group""".split()  # noqa: SIM905 - one name a line would bury the rest
 )
 _NOTHING_YET: Json = dict.fromkeys(
-    ("canceled_at", "cancellation_reason", "last_payment_error", "latest_charge", "payment_method")
+    (
+        *("canceled_at", "cancellation_reason", "last_payment_error", "latest_charge", "next_action"),
+        "payment_method",
+    )
 )
 _CARD_OPTIONS = {
     **dict.fromkeys(("installments", "mandate_options", "network")),
     "request_three_d_secure": "automatic",
 }
+
+
+class Outcome(NamedTuple):
+    """What became of an intent: itself, its charge if the bank was asked, and the answer if that is a no."""
+
+    intent: Json
+    charge: Json | None = None
+    refusal: Refusal | None = None
 
 
 def new(params: Json, now: int) -> Json:
@@ -105,8 +121,8 @@ def refuse_confirm(intent: Json) -> None:
         raise _wrong_status(intent, cannot, _only("confirmed"), ("requires_confirmation", "requires_action"))
 
 
-def confirm(intent: Json, method: Method, params: Json, now: int) -> tuple[Json, Json, Refusal | None]:
-    """The intent and its charge after the bank was asked, and the answer if the bank said no."""
+def confirm(intent: Json, method: Method, params: Json, now: int) -> Outcome:
+    """The bank is asked, unless it wants the buyer first (3-D Secure)."""
     automatic = intent["automatic_payment_methods"]
     if automatic and automatic["allow_redirects"] == "always" and "return_url" not in params:
         raise invalid(
@@ -126,9 +142,70 @@ def confirm(intent: Json, method: Method, params: Json, now: int) -> tuple[Json,
             "attach it to a Customer first.",
             payment_intent=intent,
         )
-    # 3-D Secure belongs here: an outcome that asks for the buyer, before the bank is charged.
-    decline = DECLINES.get(method.outcome)
-    charge = charges.new(intent, method.body, decline, now)
+    if method.outcome not in AFTER_AUTHENTICATION:
+        return charged(intent, method.body, DECLINES.get(method.outcome), now)
+    if params.get("error_on_requires_action"):
+        return charged(intent, method.body, UNAUTHENTICATED, now)
+    action = {
+        "last_payment_error": None,
+        "next_action": _next_action(intent, params),
+        "payment_method": method.body["id"],
+        "status": "requires_action",
+    }
+    return Outcome({**intent, **action})
+
+
+def _next_action(intent: Json, params: Json) -> Json:
+    bank = f"https://hooks.stripe.com/3d_secure_2/{intent['id']}"
+    if "return_url" in params and not params.get("use_stripe_sdk"):
+        return {
+            "type": "redirect_to_url",
+            "redirect_to_url": {"return_url": params["return_url"], "url": bank},
+        }
+    return {
+        "type": "use_stripe_sdk",
+        "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": bank, "source": new_id("src_")},
+    }
+
+
+def refuse_authenticate(intent: Json, client_secret: str) -> None:
+    """Unless the intent waits for its buyer, and it is them."""
+    if not hmac.compare_digest(intent["client_secret"].encode(), client_secret.encode()):
+        raise invalid(
+            "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
+            param="client_secret",
+            code="payment_intent_invalid_parameter",
+        )
+    if intent["status"] != "requires_action":
+        cannot = "This PaymentIntent cannot be authenticated"
+        raise _wrong_status(intent, cannot, _only("authenticated"), ("requires_action",))
+
+
+def fail_authentication(intent: Json, method: Json) -> Json:
+    code = "payment_intent_authentication_failure"
+    error = {
+        "code": code,
+        "doc_url": doc_url(code),
+        "message": "The provided PaymentMethod has failed authentication. You can provide "
+        "payment_method_data or a new PaymentMethod to attempt to fulfill this PaymentIntent again.",
+        "payment_method": method,
+        "type": "invalid_request_error",
+    }
+    return {**intent, **_open_again(error), "latest_charge": None}
+
+
+def _open_again(error: Json) -> Json:
+    return {
+        "last_payment_error": error,
+        "next_action": None,
+        "payment_method": None,
+        "status": "requires_payment_method",
+    }
+
+
+def charged(intent: Json, method: Json, decline: Decline | None, now: int) -> Outcome:
+    """After the bank was asked; a refusal is the answer when it said no."""
+    charge = charges.new(intent, method, decline, now)
     if decline is None:
         paid = charge["captured"]
         authorized = {
@@ -136,15 +213,16 @@ def confirm(intent: Json, method: Method, params: Json, now: int) -> tuple[Json,
             "amount_received": intent["amount"] if paid else 0,
             "last_payment_error": None,
             "latest_charge": charge["id"],
-            "payment_method": method.body["id"],
+            "next_action": None,
+            "payment_method": method["id"],
             "status": "succeeded" if paid else "requires_capture",
         }
-        return {**intent, **authorized}, charge, None
+        return Outcome({**intent, **authorized}, charge)
     reason = {
         "charge": charge["id"],
         "decline_code": decline.decline_code,
         "param": decline.param,
-        "payment_method": method.body,
+        "payment_method": method,
     }
     error = {
         **{key: value for key, value in reason.items() if value is not None},
@@ -153,18 +231,9 @@ def confirm(intent: Json, method: Method, params: Json, now: int) -> tuple[Json,
         "message": decline.message,
         "type": "card_error",
     }
-    declined = {
-        "last_payment_error": error,
-        "latest_charge": charge["id"],
-        "payment_method": None,
-        "status": "requires_payment_method",
-    }
-    intent = {**intent, **declined}
-    return (
-        intent,
-        charge,
-        card_error(decline.code, decline.message, payment_intent=intent, stands=True, **reason),
-    )
+    intent = {**intent, **_open_again(error), "latest_charge": charge["id"]}
+    refusal = card_error(decline.code, decline.message, payment_intent=intent, stands=True, **reason)
+    return Outcome(intent, charge, refusal)
 
 
 def refuse_capture(intent: Json) -> None:
@@ -196,6 +265,7 @@ def cancel(intent: Json, params: Json, now: int) -> Json:
         "amount_capturable": 0,
         "canceled_at": now,
         "cancellation_reason": params.get("cancellation_reason"),
+        "next_action": None,
         "status": "canceled",
     }
     return {**intent, **canceled}

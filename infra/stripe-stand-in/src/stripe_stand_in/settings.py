@@ -23,6 +23,8 @@ class Settings:
     stripe_key: str
     host: str
     log_level: str
+    webhook_url: str | None
+    webhook_secrets: list[str]
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -35,10 +37,16 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     log_level = (environment.get("LOG_LEVEL") or "info").lower()
     if log_level not in LOG_LEVELS:
         raise SettingsError(f"LOG_LEVEL is {log_level!r}: it must be one of {', '.join(LOG_LEVELS)}")
+    url = environment.get("WEBHOOK_URL")
+    signing = [secret.strip() for secret in environment.get("STRIPE_WEBHOOK_SECRET", "").split(",")]
+    if bool(url) != any(signing):
+        raise SettingsError("WEBHOOK_URL and STRIPE_WEBHOOK_SECRET go together: set both, or neither")
     return Settings(
         port=int(port),
         data_dir=Path(environment["DATA_DIR"]),
         stripe_key=environment["STRIPE_KEY"],
         host=environment.get("HOST") or "127.0.0.1",
         log_level=log_level,
+        webhook_url=url or None,
+        webhook_secrets=[secret for secret in signing if secret],
     )

@@ -1,5 +1,6 @@
 """Owns the pytest fixture `stripe_api`: the real server, in a process of its own, once per test session."""
 
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -27,9 +30,36 @@ class StripeApi:
     data_dir: Path
     process: subprocess.Popen[bytes]
 
+    def fault(self, **rule: Any) -> None:
+        """From now on this goes wrong."""
+        self._ask("POST", "/_faults", json.dumps(rule))
+
+    def mend(self) -> None:
+        """Nothing goes wrong any more."""
+        self._ask("DELETE", "/_faults")
+
+    def webhooks(self, **state: Any) -> None:
+        """From now on events are delivered so."""
+        self._ask("POST", "/_webhooks", json.dumps(state))
+
+    def authenticate(self, client_secret: str, *, success: bool = True) -> Any:
+        """What the buyer does at the bank. The intent."""
+        intent_id = client_secret.partition("_secret_")[0]
+        form = urlencode({"client_secret": client_secret, "success": str(success).lower()})
+        return self._ask("POST", f"/v1/payment_intents/{intent_id}/_authenticate", form)
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Any:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        data = body.encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
 
 @contextmanager
-def running(data_dir: Path) -> Iterator[StripeApi]:
+def running(
+    data_dir: Path, *, webhook_url: str | None = None, webhook_secret: str | None = None
+) -> Iterator[StripeApi]:
     """Start the server on a free port, with its state and its log under `data_dir`; stop it at the end."""
     data_dir.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -39,6 +69,8 @@ def running(data_dir: Path) -> Iterator[StripeApi]:
         "DATA_DIR": str(data_dir),
         "STRIPE_KEY": KEY,
         "LOG_LEVEL": "info",
+        "WEBHOOK_URL": webhook_url or "",
+        "STRIPE_WEBHOOK_SECRET": webhook_secret or "",
     }
     command = [sys.executable, "-m", "stripe_stand_in.main"]
     with open(data_dir / "server.log", "ab") as output:
