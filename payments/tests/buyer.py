@@ -45,9 +45,9 @@ async def decide(bus, order_id, how):
 
 
 async def pay(client, order_id, token="tok_visa", user=BUYER):
-    return await client.post(
-        "/api/payments", json={"orderId": order_id, "token": token}, headers=session(user)
-    )
+    """Waits a little longer than the service may take."""
+    body = {"orderId": order_id, "token": token}
+    return await client.post("/api/payments", json=body, headers=session(user), timeout=15)
 
 
 async def intents_of(intents, order_id):

@@ -46,9 +46,13 @@ async def payments(database: Any, bus: Any) -> Payments:
 
 
 @pytest.fixture
-def intents(stripe_api: StripeApi) -> Any:
-    """Stripe's own view of the PaymentIntents."""
-    client = stripe.StripeClient(
+def stripe_client(stripe_api: StripeApi) -> stripe.StripeClient:
+    return stripe.StripeClient(
         stripe_api.key, base_addresses={"api": stripe_api.url}, http_client=stripe.HTTPXClient()
     )
-    return client.v1.payment_intents
+
+
+@pytest.fixture
+def intents(stripe_client: stripe.StripeClient) -> Any:
+    """Stripe's own view of the PaymentIntents."""
+    return stripe_client.v1.payment_intents

@@ -13,6 +13,8 @@ from ticketing_common.events import (
 )
 from ticketing_common.testing import new_user, published, serve_app, session, wait_until
 
+NEEDS_THE_BUYER = "pm_card_threeDSecure2Required"
+
 
 @pytest.mark.parametrize("token", ["tok_visa", "pm_card_visa"])
 async def test_a_payment_is_authorised_then_captured_once_the_order_is_complete(client, bus, intents, token):
@@ -52,10 +54,63 @@ async def test_a_decline_is_told_with_its_code_and_announced(client, bus, intent
     await reaches(intents, order_id, "canceled")
 
 
-async def test_a_card_that_wants_the_buyer_is_declined_until_that_is_built(client, bus):
-    answer = await pay(client, await place_order(bus), "pm_card_authenticationRequired")
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["code"] == "authentication_required"
+async def test_a_bank_that_wants_the_buyer_is_told_of_by_202_and_again_until_they_are_done(
+    client, bus, intents, stripe_api
+):
+    order_id = await place_order(bus)
+    answers = [await pay(client, order_id, token) for token in (NEEDS_THE_BUYER, "tok_visa", NEEDS_THE_BUYER)]
+    (intent,) = await intents_of(intents, order_id)
+    payment_id = intent.metadata["paymentId"]
+    assert [a.status_code for a in answers] == [202] * 3
+    assert [a.json() for a in answers] == [{"id": payment_id, "clientSecret": intent.client_secret}] * 3
+    assert await published(bus, PaymentCreated) == []
+    stripe_api.authenticate(intent.client_secret)
+    done = await asyncio.gather(*(pay(client, order_id, NEEDS_THE_BUYER) for _ in range(5)))
+    assert sorted(a.status_code for a in done) == [201] + [400] * 4
+    assert {"id": payment_id} in [a.json() for a in done]
+    await wait_until(lambda: published(bus, PaymentCreated))
+    await decide(bus, order_id, "complete")
+    await reaches(intents, order_id, "succeeded")
+
+
+async def test_without_a_word_from_anybody_a_sweep_sees_what_the_buyer_did(client, bus, intents, stripe_api):
+    order_id = await place_order(bus)
+    assert (await pay(client, order_id, NEEDS_THE_BUYER)).status_code == 202
+    (intent,) = await intents_of(intents, order_id)
+    stripe_api.authenticate(intent.client_secret)
+    (event,) = await wait_until(lambda: published(bus, PaymentCreated))
+    assert event.order_id == order_id
+
+
+@pytest.mark.parametrize(
+    ("card", "success", "code"),
+    [
+        (NEEDS_THE_BUYER, False, "payment_intent_authentication_failure"),
+        ("pm_card_threeDSecureRequiredChargeDeclined", True, "card_declined"),
+    ],
+)
+async def test_a_buyer_who_fails_at_the_bank_is_told_why(
+    client, bus, intents, stripe_api, card, success, code
+):
+    order_id = await place_order(bus)
+    assert (await pay(client, order_id, card)).status_code == 202
+    (intent,) = await intents_of(intents, order_id)
+    stripe_api.authenticate(intent.client_secret, success=success)
+    answer = await pay(client, order_id, card)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, code)
+    (event,) = await wait_until(lambda: published(bus, PaymentFailed))
+    assert event.code == code
+
+
+async def test_an_order_that_ends_while_the_buyer_is_at_the_bank_holds_nothing(
+    client, bus, intents, stripe_api
+):
+    order_id = await place_order(bus)
+    assert (await pay(client, order_id, NEEDS_THE_BUYER)).status_code == 202
+    await decide(bus, order_id, "cancel")
+    await reaches(intents, order_id, "canceled")
+    answer = await pay(client, order_id, NEEDS_THE_BUYER)
+    assert answer.json() == {"errors": [{"message": "Cannot pay for a cancelled order"}]}
 
 
 @pytest.mark.parametrize("token", ["tok_unknown", "pm_unknown", "visa", "", 7, None, "tok_x/../y"])
