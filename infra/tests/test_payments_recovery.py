@@ -18,6 +18,12 @@ RECOVERED_WITHIN = 10.0
 """Seconds after the restart."""
 
 
+@pytest.fixture(autouse=True)
+async def _no_webhooks(patient_market):
+    """What Stripe would tell is no help here."""
+    await patient_market.control("POST", "/_webhooks", {"held": True})
+
+
 def arm(market, point):
     (market.stack.data_dir / "failpoint").write_text(point)
 
