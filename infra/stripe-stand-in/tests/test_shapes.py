@@ -1,6 +1,7 @@
 """Every field that is sent is one that the stripe package declares, and of the declared type."""
 
 import sys
+import time
 import types
 import typing
 
@@ -81,6 +82,30 @@ def test_intents_charges_and_methods(client, create):
         check(intent.to_dict(), stripe.PaymentIntent, "intent")
     check(client.v1.charges.retrieve(authorised.latest_charge).to_dict(), stripe.Charge, "charge")
     check(client.v1.payment_methods.retrieve("pm_card_amex").to_dict(), stripe.PaymentMethod, "method")
+
+
+def test_an_intent_that_waits_for_its_buyer(stripe_api, create):
+    card = "pm_card_threeDSecure2Required"
+    waiting = create(confirm=True, payment_method=card)
+    elsewhere = create(confirm=True, payment_method=card, return_url="https://example.com")
+    failed = stripe_api.authenticate(create(confirm=True, payment_method=card).client_secret, success=False)
+    for intent in (waiting.to_dict(), elsewhere.to_dict(), failed):
+        check(intent, stripe.PaymentIntent, "intent")
+
+
+def test_refunds_disputes_and_events(client, create):
+    for card in ("pm_card_visa", "pm_card_refundFail", "pm_card_pendingRefund"):
+        intent = create(confirm=True, payment_method=card, capture_method="automatic")
+        refund = client.v1.refunds.create({"payment_intent": intent.id, "expand": ["charge"]})
+        check(refund.to_dict(), stripe.Refund, "refund")
+    create(confirm=True, payment_method="pm_card_createDispute", capture_method="automatic")
+    (told,) = client.v1.events.list({"type": "charge.dispute.created", "limit": 1}).data
+    check(told.to_dict() | {"data": {}}, stripe.Event, "event")
+    dispute = client.v1.disputes.retrieve(told.data.object["id"], {"expand": ["charge", "payment_intent"]})
+    check(dispute.to_dict(), stripe.Dispute, "dispute")
+    time.sleep(0.6)  # the late ends of refunds
+    for refund in client.v1.refunds.list({"limit": 3}).data:
+        check(refund.to_dict(), stripe.Refund, "refund")
 
 
 def test_tokens(client):
