@@ -69,7 +69,7 @@ async def test_what_is_due_is_tried_until_it_is_done(
 ):
     order_id = await place_order(bus)
     assert (await pay(client, order_id)).status_code == 201
-    stripe_api.fault(**trouble, operation=operation, times=2)
+    stripe_api.fault(**trouble, operation=operation, times=1)
     await decide(bus, order_id, how)
     await reaches(intents, order_id, status)
 
@@ -90,7 +90,7 @@ async def given_back(intents, intent):
 async def test_a_refund_is_made_once_whatever_happens(client, bus, intents, stripe_api, trouble):
     order_id, intent = await sold(client, bus, intents)
     if trouble:
-        stripe_api.fault(**trouble, operation=REFUND, times=2)
+        stripe_api.fault(**trouble, operation=REFUND, times=1)
     await decide(bus, order_id, "refund")
     (event,) = await wait_until(lambda: published(bus, PaymentRefunded))
     assert event.order_id == order_id
