@@ -15,12 +15,12 @@ from ticketing_local.testing import running_stack
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def market(tmp_path_factory) -> AsyncIterator[Market]:
-    """A market whose orders expire after 4 seconds; at the end of the module its money must agree."""
+    """A market whose orders expire after 4 seconds; at the end of the module its books must agree."""
     folder: Path = tmp_path_factory.mktemp("market")
     async with running_stack(folder, expiration_window_seconds=4) as stack:
         market = Market(stack)
         yield market
-        await market.check_money()
+        await market.check_books()
         await market.close()
 
 
@@ -31,8 +31,16 @@ async def patient_market(tmp_path_factory) -> AsyncIterator[Market]:
     async with running_stack(folder, expiration_window_seconds=30, plan=_with_failpoints) as stack:
         market = Market(stack)
         yield market
-        await market.check_money()
+        await market.check_books()
         await market.close()
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def _money_agrees(request) -> AsyncIterator[None]:
+    """After every test the money must agree, whatever it did."""
+    yield
+    for name in {"market", "patient_market"} & set(request.fixturenames):
+        await request.getfixturevalue(name).check_money()
 
 
 def _with_failpoints(settings: Settings, secrets: dict[str, str]) -> Plan:

@@ -18,6 +18,7 @@ class Market:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._people: list[httpx.AsyncClient] = []
+        self._databases: dict[str, Any] = {}
         self.refused_refunds: set[str] = set()
         """The orders whose money Stripe will not give back: the only disagreement there may be."""
         self.stripe = stripe.StripeClient(
@@ -37,7 +38,9 @@ class Market:
         return client
 
     def database(self, service: str) -> Any:
-        return connect(self.stack.env[f"MONGO_URI_{service.upper()}"])
+        if service not in self._databases:
+            self._databases[service] = connect(self.stack.env[f"MONGO_URI_{service.upper()}"])
+        return self._databases[service]
 
     async def intents(self) -> list[stripe.PaymentIntent]:
         page = await self.stripe.list_async({"limit": 100, "expand": ["data.latest_charge"]})
@@ -51,7 +54,7 @@ class Market:
     async def check_money(self) -> None:
         """When it is quiet: what Stripe keeps is what complete orders cost, order by order, each once.
 
-        And nothing is held for anybody, and the market's own reconciliation finds nothing.
+        And nothing is held for anybody.
         """
 
         async def agree() -> bool:
@@ -67,6 +70,9 @@ class Market:
             return sorted(kept) == sorted(owed) and not held
 
         await wait_until(agree, 30)
+
+    async def check_books(self) -> None:
+        """The market's own reconciliation finds nothing."""
         status, said = await self.reconcile()
         *disagreements, _summary = said.splitlines()
         assert {line.split()[1] for line in disagreements} == self.refused_refunds, said

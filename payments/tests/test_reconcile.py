@@ -173,29 +173,46 @@ async def forget_the_capture(payment, intents, payments, orders):
     await payments.change(payment.order_id, lambda p: p.evolve(status="voided"))
 
 
-@pytest.mark.parametrize(
-    ("sale", "mistake", "said"),
-    [
-        ("authorised", capture, "our payment is authorised, Stripe's intent is captured"),
-        ("authorised", cancel, "our payment is authorised, Stripe's intent is canceled"),
-        ("complete", second_charge, "a second intent (captured), ours is pi_"),
-        ("cancelled", second_charge, "a second intent (captured), ours is pi_"),
-        ("complete", lose_payment, "Stripe has an intent (captured), we have no payment for its order"),
-        ("complete", lose_intent, "our payment is captured, Stripe's intent is missing"),
-        ("complete", lose_event, "the order is cancelled, our payment has heard complete"),
-        ("complete", other_price, "the order costs 5 cents, our payment 1999"),
-        ("complete", other_amount, "the order costs 5 cents, the intent is for 1999"),
-        ("complete", forget_the_capture, "our payment is voided, Stripe's intent is captured"),
-    ],
-)
-async def test_a_planted_disagreement_is_found(
-    desk, reconcile, intents, payments, orders, sale, mistake, said
+MISTAKES = [
+    ("authorised", capture, "our payment is authorised, Stripe's intent is captured"),
+    ("authorised", cancel, "our payment is authorised, Stripe's intent is canceled"),
+    ("complete", second_charge, "a second intent (captured), ours is pi_"),
+    ("cancelled", second_charge, "a second intent (captured), ours is pi_"),
+    ("complete", lose_payment, "Stripe has an intent (captured), we have no payment for its order"),
+    ("complete", lose_payment, "the order has no payment"),
+    ("complete", lose_intent, "our payment is captured, Stripe's intent is missing"),
+    ("complete", lose_event, "the order is cancelled, our payment has heard complete"),
+    ("complete", other_price, "the order costs 5 cents, our payment 1999"),
+    ("complete", other_amount, "the order costs 5 cents, the intent is for 1999"),
+    ("complete", forget_the_capture, "our payment is voided, Stripe's intent is captured"),
+]
+
+
+async def test_each_planted_disagreement_is_found_and_nothing_else(
+    desk, reconcile, intents, payments, orders
 ):
-    payment = await getattr(desk, sale)()
-    await mistake(payment, intents, payments, orders)
+    right = [await desk.complete(), await desk.cancelled(), await desk.refunded(), await desk.authorised()]
+    planted = []
+    for sale, mistake, said in MISTAKES:
+        payment = await getattr(desk, sale)()
+        await mistake(payment, intents, payments, orders)
+        planted.append((payment, said))
     done = reconcile()
     assert done.returncode == 1, done.stdout + done.stderr
-    assert any(f"order {payment.order_id} " in line and said in line for line in done.stdout.splitlines())
+    lines = done.stdout.splitlines()
+    for payment, said in planted:
+        assert any(f"order {payment.order_id} " in line and said in line for line in lines), said
+    for payment in right:
+        assert payment.order_id not in done.stdout
+
+
+async def test_a_longer_period_is_walked_hour_by_hour_and_finds_a_thing_once(
+    desk, reconcile, payments, intents, orders
+):
+    payment = await desk.complete()
+    await lose_payment(payment, intents, payments, orders)
+    done = reconcile("--since", (now() - timedelta(minutes=150)).isoformat())
+    assert done.stdout.count(f"intent {payment.stripe_id}: ") == 1
 
 
 async def test_an_order_without_a_payment_is_found(orders, reconcile):

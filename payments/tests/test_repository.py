@@ -31,13 +31,14 @@ async def test_every_query_reads_an_index(payments, database):
     await database.command("profile", 2)
     payment = await payments.of_order(orders[3])
     assert await payments.of_intent("pi_1") == payment
+    assert await payments.of_orders([orders[3]]) == {orders[3]: payment}
     assert await payments.open(10) == [payment]
     assert await payments.due_longest() == payment.due_since
     assert await payments.remembers("evt_7")
     assert await payments.page("0", payment.id, 1)
     await database.command("profile", 0)
     queries = await database["system.profile"].find({"op": "query"}).to_list(9)
-    assert len(queries) == 6
+    assert len(queries) == 7
     for query in queries:
         assert query["planSummary"] != "COLLSCAN", query["command"]
         assert query["docsExamined"] == 1
@@ -51,6 +52,19 @@ async def test_what_waits_longest_comes_first_and_what_is_not_open_yet_does_not(
         await payments.change(order_id, lambda p, at=at: p.evolve(settle_at=at))
     await payments.change(orders[3], lambda p: p.evolve(settle_at=now() + timedelta(seconds=9)))
     assert [p.order_id for p in await payments.open(2)] == [orders[2], orders[1]]
+
+
+async def test_after_a_start_all_that_was_put_off_is_open(payments, database):
+    orders = [new_id() for _ in range(20)]
+    await add(payments, orders)
+    await payments.change(orders[0], lambda p: p.evolve(settle_at=now() + timedelta(seconds=60)))
+    assert await payments.open(10) == []
+    await database.command("profile", 2)
+    await payments.open_all()
+    await database.command("profile", 0)
+    assert [p.order_id for p in await payments.open(10)] == [orders[0]]
+    (update,) = await database["system.profile"].find({"op": "update"}).to_list(9)
+    assert (update["planSummary"], update["docsExamined"]) == ("IXSCAN { settle_at: 1 }", 1)
 
 
 async def test_an_event_of_stripe_is_forgotten_after_a_week(database, bus):

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 from buyer import decide, intents_of, pay, place_order, reaches
 
+from payments.main import create
+from ticketing_common.clock import now
 from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
-from ticketing_common.testing import published, wait_until
+from ticketing_common.testing import published, serve_app, wait_until
 
 CREATE = "POST /v1/payment_intents"
 CONFIRM = "POST /v1/payment_intents/{id}/confirm"
@@ -86,7 +89,7 @@ async def given_back(intents, intent):
     return found.latest_charge.amount_refunded
 
 
-@pytest.mark.parametrize("trouble", [{}, *TROUBLES], ids=named)
+@pytest.mark.parametrize("trouble", [{}, *TROUBLES, {"kind": "error", "status": 400}], ids=named)
 async def test_a_refund_is_made_once_whatever_happens(client, bus, intents, stripe_api, trouble):
     order_id, intent = await sold(client, bus, intents)
     if trouble:
@@ -132,6 +135,52 @@ async def test_when_the_answer_cannot_come_in_time_it_is_503_within_the_budget(
     stripe_api.mend()
     assert (await pay(client, order_id)).status_code == 201
     assert len(await intents_of(intents, order_id)) == 1
+
+
+async def test_a_stripe_that_refuses_to_make_an_intent_is_503_and_the_order_stays_payable(
+    client, bus, stripe_api
+):
+    order_id = await place_order(bus)
+    stripe_api.fault(kind="error", status=400, operation=CREATE, times=1)
+    answer = await pay(client, order_id)
+    assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
+    assert (await pay(client, order_id)).status_code == 201
+
+
+async def test_an_intent_that_stripe_has_lost_is_replaced_and_counted(client, bus, intents, payments):
+    async def counted():
+        text = (await client.get("/metrics")).text
+        name = "ticketing_payment_disagreements_total "
+        return next(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
+
+    order_id = await place_order(bus)
+    assert (await pay(client, order_id, "tok_unknown")).status_code == 400
+    await payments.change(order_id, lambda p: p.evolve(stripe_id="pi_lost"))
+    before = await counted()
+    answer = await pay(client, order_id)
+    assert answer.status_code == 201, answer.text
+    assert await counted() == before + 1
+    (paid,) = [i for i in await intents_of(intents, order_id) if i.status == "requires_capture"]
+    assert (await payments.of_order(order_id)).stripe_id == paid.id
+
+
+async def test_what_was_put_off_is_settled_at_once_after_a_restart(
+    settings, bus, database, intents, stripe_api, payments
+):
+    async with serve_app(create(settings)) as client:
+        order_id = await place_order(bus)
+        assert (await pay(client, order_id)).status_code == 201
+        stripe_api.fault(kind="error", status=503, operation=CAPTURE)
+        await decide(bus, order_id, "complete")
+
+        async def tried():
+            return (await payments.of_order(order_id)).failures
+
+        await wait_until(tried)
+    stripe_api.mend()
+    await payments.change(order_id, lambda p: p.evolve(settle_at=now() + timedelta(hours=1)))
+    async with serve_app(create(settings)):
+        await reaches(intents, order_id, "succeeded")
 
 
 async def test_one_payment_that_hangs_does_not_hold_up_the_others(client, bus, intents, stripe_api, payments):

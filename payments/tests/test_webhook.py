@@ -70,6 +70,7 @@ async def test_each_of_several_secrets_is_accepted(client, bus, intents, secret)
         {"signature": ""},
         {"signature": "t=1,v1=00"},
         {"signature": "t=x,v1=é".encode()},
+        {"signature": f"t={int(time.time())},v1=é".encode()},
         {"body": "[]"},
         {"body": "{"},
         {"body": '{"id": "evt_1"}'},
@@ -169,9 +170,10 @@ async def test_an_unknown_kind_is_accepted_and_counted(client, bus, intents):
             "type": "customer.created",
             "data": {"object": {"object": "customer", "id": "cus_1"}},
         },
+        {"id": "evt_3", "type": "v1.billing.meter.no_meter_found", "object": "v2.core.event"},
     ):
         assert (await send(client, event)).status_code == 200
-    assert await counted(client, "other", "ignored") == before + 2
+    assert await counted(client, "other", "ignored") == before + 3
 
 
 async def stray(intents, **metadata):

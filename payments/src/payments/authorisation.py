@@ -19,7 +19,7 @@ from payments.models import (
 )
 from payments.repository import Payments
 from payments.schedule import begun_again
-from payments.stripe_api import StripeApi, StripeBroken, StripeBusy, StripeUnavailable
+from payments.stripe_api import StripeApi, StripeBusy, StripeUnavailable
 from ticketing_common.clock import now
 from ticketing_common.errors import MarketError
 
@@ -47,9 +47,9 @@ async def pay(
     Safe to do twice at once and to repeat after a failure at any point: each try begins with what Stripe has.
     Raises NoSuchOrder, NotYours, AlreadyPaid, OrderCancelled, Declined, UnknownToken, StripeUnavailable.
     """
-    refuse_unless_payable(await payments.of_order(order_id), user_id, now())
     try:
         async with asyncio.timeout(_BUDGET):
+            refuse_unless_payable(await payments.of_order(order_id), user_id, now())
             async for attempt in stamina.retry_context(
                 StripeBusy, attempts=None, timeout=_NO_NEW_TRY_AFTER, wait_max=2.0, wait_jitter=0.2
             ):
@@ -87,7 +87,9 @@ async def _intent(payment: Payment, payments: Payments, stripe: StripeApi) -> Se
         return await stripe.look(payment.stripe_id)
     try:
         made = await stripe.create(payment)
-    except StripeBroken:
+    except StripeUnavailable as error:
+        if not error.key_is_spent:
+            raise
         await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
         found = await stripe.find(payment)
         if found is None:

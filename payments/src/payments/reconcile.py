@@ -29,6 +29,8 @@ from ticketing_common.logs import configure_logs
 from ticketing_common.outbox import Relay
 
 _PAGE = 100
+_AT_ONCE = timedelta(hours=1)
+"""The intents that were met in so long a time are kept in mind, lest their payments be looked up again."""
 _SECOND_LOOK_AFTER = 2.0
 
 
@@ -63,6 +65,13 @@ class Books:
 
     async def sales(self, since: datetime, until: datetime) -> AsyncIterator[list[Sale]]:
         """Every intent, payment and order that was made in the period, in pages; some come twice."""
+        while since < until:
+            end = min(since + _AT_ONCE, until)
+            async for page in self._made_between(since, end):
+                yield page
+            since = end
+
+    async def _made_between(self, since: datetime, until: datetime) -> AsyncIterator[list[Sale]]:
         page: list[Seen] = []
         met: set[str] = set()
         async for seen in self._stripe.intents(since, until):

@@ -82,6 +82,13 @@ class Payments:
         """At most `limit` payments whose time to deal with Stripe has come, the longest waiting first."""
         return await self._payments.page({"settle_at": _TIME | {"$lte": now()}}, limit, by="settle_at")
 
+    async def open_all(self) -> None:
+        """After a start nothing waits for its time: what the last process had in hand may be in doubt."""
+        at = now()
+        await self._payments.collection.update_many(
+            {"settle_at": _TIME | {"$gt": at}}, {"$set": {"settle_at": at}}
+        )
+
     async def due_longest(self) -> datetime | None:
         """Since when Stripe is to be told of what has waited longest."""
         longest = await self._payments.page({"due_since": _TIME}, 1, by="due_since")

@@ -8,7 +8,7 @@ from payments.metrics import DISAGREEMENTS, OLDEST_DUE
 from payments.models import Payment, Seen, note, renew_key
 from payments.repository import Payments
 from payments.schedule import is_overdue, postponed, settled, task
-from payments.stripe_api import StripeApi, StripeBroken, StripeUnavailable
+from payments.stripe_api import StripeApi, StripeUnavailable
 from ticketing_common.clock import now
 from ticketing_common.logs import get_logger
 
@@ -49,7 +49,7 @@ async def settle(payment: Payment, payments: Payments, stripe: StripeApi) -> Non
     try:
         seen = await _ask(payment, todo, payments, stripe)
     except StripeUnavailable as error:
-        if isinstance(error, StripeBroken):
+        if error.key_is_spent:
             await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
         await payments.change(payment.order_id, partial(postponed, now=now()))
         if is_overdue(payment, now()):

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import stripe
 
+from payments.metrics import DISAGREEMENTS
 from payments.models import Decline, Payment, Seen
 from ticketing_common.errors import MarketError, Unavailable
 from ticketing_common.logs import get_logger
@@ -42,14 +43,12 @@ class BadSignature(MarketError):
 
 class StripeUnavailable(Unavailable):
     message = "The payment service can't be reached at the moment, please try again"
+    key_is_spent = False
+    """Stripe would repeat this answer to the idempotency key for 24 hours, whatever became of the work."""
 
 
 class StripeBusy(StripeUnavailable):
-    """No connection, no answer in time, or an answer that asks for patience: worth a repetition."""
-
-
-class StripeBroken(StripeBusy):
-    """A 5xx: what was asked may be done or not, and the idempotency key will say no more than this."""
+    """No connection, no answer in time, a 5xx, or an answer that asks for patience: worth a repetition."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +89,20 @@ class StripeApi:
             )
 
     async def find(self, payment: Payment) -> Seen | None:
-        """The payment's intent when its id was not noted, among all that were made since it was begun."""
+        """The payment's intent when its id was not noted, among all that were made while it could be paid."""
         if payment.begun_at is None:
             return None
-        async for seen in self.intents(payment.begun_at - _CLOCK_SKEW):
+        async for seen in self.intents(payment.begun_at - _CLOCK_SKEW, payment.expires_at + _CLOCK_SKEW):
             if seen.payment_id == payment.id:
                 return seen
         return None
 
-    async def intents(self, since: datetime, until: datetime | None = None) -> AsyncIterator[Seen]:
+    async def intents(self, since: datetime, until: datetime) -> AsyncIterator[Seen]:
         """All intents that were made in a period, newest first, a hundred a call."""
-        created: stripe.params.PaymentIntentListParamsCreated = {"gte": int(since.timestamp())}
-        if until:
-            created["lt"] = int(until.timestamp())
+        created: stripe.params.PaymentIntentListParamsCreated = {
+            "gte": int(since.timestamp()),
+            "lt": int(until.timestamp()),
+        }
         with _in_our_words():
             page = await self._intents.list_async(
                 {"created": created, "limit": 100, "expand": ["data.latest_charge"]}
@@ -113,7 +113,7 @@ class StripeApi:
     async def look(self, intent_id: str) -> Seen:
         """What Stripe has now."""
         try:
-            with _in_our_words():
+            with _in_our_words(but=stripe.InvalidRequestError):
                 seen = _seen(await self._intents.retrieve_async(intent_id, {"expand": _WITH_CHARGE}))
                 if seen.status == "captured" and not seen.refunded:
                     newest = (await self._refunds.list_async({"payment_intent": intent_id, "limit": 1})).data
@@ -133,7 +133,7 @@ class StripeApi:
             else {"payment_method_data": {"type": "card", "card": {"token": token}}}  # type: ignore[typeddict-unknown-key]
         )
         try:
-            with _in_our_words():
+            with _in_our_words(but=(stripe.CardError, stripe.InvalidRequestError)):
                 # The browser helps the buyer to authenticate, by Stripe's script.
                 return _seen(await self._intents.confirm_async(intent_id, {**card, "use_stripe_sdk": True}))
         except stripe.CardError as error:
@@ -158,7 +158,7 @@ class StripeApi:
 
     async def _finish(self, intent_id: str, act: Callable[..., Awaitable[stripe.PaymentIntent]]) -> Seen:
         try:
-            with _in_our_words():
+            with _in_our_words(but=stripe.InvalidRequestError):
                 return _seen(await act(intent_id, {"expand": _WITH_CHARGE}))
         except stripe.InvalidRequestError as error:
             if error.code in _WRONG_STATE:
@@ -172,7 +172,7 @@ class StripeApi:
             return seen
         metadata = {"orderId": seen.order_id or "", "paymentId": seen.payment_id or ""}
         try:
-            with _in_our_words():
+            with _in_our_words(but=stripe.InvalidRequestError):
                 refund = await self._refunds.create_async(
                     {"payment_intent": intent_id, "metadata": metadata}, {"idempotency_key": key}
                 )
@@ -196,9 +196,10 @@ def read_event(body: bytes, signature: str, secrets: list[str]) -> StripeEvent:
         raise BadSignature
     try:
         event = json.loads(body)
-        about = event["data"]["object"]
-        intent_id = about["id"] if about["object"] == "payment_intent" else about.get("payment_intent")
-        return StripeEvent(str(event["id"]), str(event["type"]), intent_id)
+        event_id, kind = str(event["id"]), str(event["type"])
+        about = event.get("data", {}).get("object", {})  # not every kind that we do not know has one
+        intent_id = about["id"] if kind.startswith("payment_intent.") else about.get("payment_intent")
+        return StripeEvent(event_id, kind, intent_id and str(intent_id))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise BadSignature("The body is not an event of Stripe") from None
 
@@ -206,7 +207,11 @@ def read_event(body: bytes, signature: str, secrets: list[str]) -> StripeEvent:
 def _is_signed(body: bytes, signature: str, secret: str) -> bool:
     try:
         stripe.WebhookSignature.verify_header(body, signature, secret, stripe.Webhook.DEFAULT_TOLERANCE)
-    except (stripe.SignatureVerificationError, UnicodeDecodeError):
+    except (
+        stripe.SignatureVerificationError,
+        UnicodeDecodeError,  # the body is no text
+        TypeError,  # the signature is not ASCII
+    ):
         return False
     return True
 
@@ -218,7 +223,7 @@ def _seen(intent: stripe.PaymentIntent) -> Seen:
     metadata = intent.metadata.to_dict() if intent.metadata else {}
     captured = intent.status == "succeeded"
     return Seen(
-        status=_STATUS[intent.status],
+        status=_STATUS.get(intent.status, "open"),  # what Stripe may invent yet decides nothing
         stripe_id=intent.id,
         amount_cents=intent.amount,
         taken_cents=intent.amount_received - given_back if captured else 0,
@@ -245,15 +250,20 @@ def _refusal(refund: stripe.Refund, seen: Seen) -> str | None:
 def _missing(intent_id: str, error: stripe.InvalidRequestError) -> Seen:
     if error.code != "resource_missing":
         raise _unavailable(error) from error
+    DISAGREEMENTS.inc()
+    log.error("stripe does not know an intent that it gave us", intent=intent_id)
     return Seen(status="missing", stripe_id=intent_id)
 
 
+_Errors: TypeAlias = "type[stripe.StripeError] | tuple[type[stripe.StripeError], ...]"
+
+
 @contextmanager
-def _in_our_words() -> Iterator[None]:
-    """Raises StripeUnavailable for every error but those that depend on what was asked."""
+def _in_our_words(*, but: _Errors = ()) -> Iterator[None]:
+    """Raises StripeUnavailable for every error of Stripe's `but` those that the caller reads."""
     try:
         yield
-    except (stripe.CardError, stripe.InvalidRequestError):
+    except but:
         raise
     except stripe.StripeError as error:
         raise _unavailable(error) from error
@@ -269,6 +279,7 @@ def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
         status=status,
         request=error.request_id,
     )
-    if status is not None and status >= 500:
-        return StripeBroken()
-    return StripeBusy() if status in (None, 409, 429) else StripeUnavailable()
+    has_not_begun = status in (None, 409, 429)
+    unavailable = StripeBusy() if has_not_begun or (status or 0) >= 500 else StripeUnavailable()
+    unavailable.key_is_spent = not has_not_begun
+    return unavailable
