@@ -14,7 +14,7 @@ help: ## what there is
 up: .venv/installed ## run the whole market on http://localhost:8000 (PORT, DATA_DIR, EXPIRATION_WINDOW_SECONDS, LOG_LEVEL)
 	@exec $(BIN)/python -P -m ticketing_local.up
 
-demo: .venv/installed ## in a second shell: list, order, pay, decline and expire, as a timeline
+demo: .venv/installed ## in a second shell: list, order, pay, decline, refund and expire, as a timeline
 	@$(BIN)/python -P -m ticketing_local.demo
 
 test: .venv/installed ## all tests, on real servers

@@ -1,4 +1,4 @@
-"""`make demo`: a sale, a declined card and an expired order, performed over HTTP and told as a timeline."""
+"""`make demo`: a sale, a declined card, a refund and an expired order, performed over HTTP and told as a timeline."""
 
 import asyncio
 import os
@@ -16,7 +16,9 @@ from ticketing_local.market import (
     list_ticket,
     order,
     pay,
+    refund,
     see_order,
+    see_refund,
     see_ticket,
     sign_up,
     visitor,
@@ -54,6 +56,8 @@ async def demo(base_url: str, tell: Timeline) -> None:
         await _a_sale(sam, alice, bob, tell)
         tell.chapter("A declined card")
         await _a_decline(sam, alice, bob, tell)
+        tell.chapter("A refund")
+        await _a_refund(sam, alice, tell)
         tell.chapter("An order that nobody pays")
         await _an_expiry(sam, alice, tell)
     tell.end("That is the market's whole job. Run it again: it brings new people and new tickets.")
@@ -99,6 +103,23 @@ async def _a_decline(
     await pay(bob, his["id"], "tok_visa")
     await _order_becomes(bob, his["id"], "complete")
     tell.step("Bob", "pays with a Visa card", "the ticket is Bob's")
+
+
+async def _a_refund(sam: httpx.AsyncClient, alice: httpx.AsyncClient, tell: Timeline) -> None:
+    ticket = await _list(sam, "Fleabag, Wyndham's Theatre, stalls D4", 37.50, tell)
+    bought = await _order(alice, "Alice", ticket, tell)
+    await pay(alice, bought["id"], "tok_visa")
+    await _order_becomes(alice, bought["id"], "complete")
+    tell.step("Alice", "pays with a Visa card", "the ticket is Alice's")
+    await refund(sam, bought["id"])
+    tell.step("Sam", "refunds her", "the order is refunded")
+    done = await eventually(
+        lambda: see_refund(alice, bought["id"]), lambda seen: seen["status"] != "pending", "the refund is over"
+    )
+    if done["status"] != "done":
+        raise Surprise(f"the refund failed: {done['message']}")
+    tell.step("market", "tells Alice", done["message"])
+    await _shown_as(alice, ticket, None, "for sale again", tell)
 
 
 async def _an_expiry(sam: httpx.AsyncClient, alice: httpx.AsyncClient, tell: Timeline) -> None:

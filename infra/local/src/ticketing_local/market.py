@@ -50,6 +50,14 @@ async def pay(who: httpx.AsyncClient, order_id: str, token: str) -> Json:
     return await _ask(who, "POST", "/api/payments", {"orderId": order_id, "token": token})
 
 
+async def refund(who: httpx.AsyncClient, order_id: str) -> Json:
+    return await _ask(who, "POST", f"/api/orders/{order_id}/refund")
+
+
+async def see_refund(who: httpx.AsyncClient, order_id: str) -> Json:
+    return await _ask(who, "GET", f"/api/orders/{order_id}/refund")
+
+
 async def eventually(
     look: Callable[[], Awaitable[T]], is_so: Callable[[T], bool], what: str, within: float = 10.0
 ) -> T:
