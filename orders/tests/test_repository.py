@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from orders.models import NoSuchTicket, Ticket, TicketReserved, place
 from ticketing_common.clock import now
+from ticketing_common.errors import Unavailable
+from ticketing_common.events import TicketCreated
 from ticketing_common.mongo import new_id
 
 
@@ -38,3 +41,19 @@ async def test_only_a_young_id_is_waited_for(orders):
     with pytest.raises(NoSuchTicket):
         await orders.ticket(new_id())
     assert now() - begun > timedelta(seconds=2)
+
+
+async def test_a_young_id_is_not_called_unknown_while_events_wait_for_us(orders, bus):
+    follows = ConsumerConfig(durable_name="test", ack_policy=AckPolicy.EXPLICIT, filter_subject="ticket.*")
+    await bus.js.add_consumer("TICKETING", follows)
+    facts = {"id": new_id(), "version": 0, "title": "Opera", "price": 10, "user_id": "seller"}
+    await bus.publish(TicketCreated(**facts))
+    with pytest.raises(Unavailable):
+        await orders.ticket(facts["id"])
+    consumer = await bus.js.pull_subscribe_bind(durable="test", stream="TICKETING")
+    (message,) = await consumer.fetch(1)
+    with pytest.raises(Unavailable):
+        await orders.ticket(facts["id"])
+    await message.ack_sync()
+    with pytest.raises(NoSuchTicket):
+        await orders.ticket(facts["id"])

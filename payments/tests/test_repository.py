@@ -54,6 +54,14 @@ async def test_what_waits_longest_comes_first_and_what_is_not_open_yet_does_not(
     assert [p.order_id for p in await payments.open(2)] == [orders[2], orders[1]]
 
 
+async def test_a_page_ends_where_it_was_told_to(payments):
+    orders = [new_id() for _ in range(6)]
+    await add(payments, orders)
+    first, second, third, *_, last = [(await payments.of_order(order_id)).id for order_id in orders]
+    assert [p.id for p in await payments.page(first, last, 2)] == [second, third]
+    assert [p.id for p in await payments.page(first, third, 9)] == [second]
+
+
 async def test_after_a_start_all_that_was_put_off_is_open(payments, database):
     orders = [new_id() for _ in range(20)]
     await add(payments, orders)

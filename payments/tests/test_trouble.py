@@ -5,9 +5,12 @@ import time
 from datetime import timedelta
 
 import pytest
-from buyer import decide, intents_of, pay, place_order, reaches
+from buyer import BUYER, decide, intents_of, pay, place_order, reaches
 
 from payments.main import create
+from payments.models import begin
+from payments.schedule import heard
+from payments.stripe_api import StripeApi
 from ticketing_common.clock import now
 from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 from ticketing_common.testing import published, serve_app, wait_until
@@ -162,6 +165,25 @@ async def test_an_intent_that_stripe_has_lost_is_replaced_and_counted(client, bu
     assert await counted() == before + 1
     (paid,) = [i for i in await intents_of(intents, order_id) if i.status == "requires_capture"]
     assert (await payments.of_order(order_id)).stripe_id == paid.id
+
+
+async def test_a_call_that_comes_late_gets_the_intent_that_its_recovery_has_made(
+    client, bus, intents, payments, stripe_api
+):
+    """The call was cut off on its way to Stripe, and arrives after everybody has given it up."""
+    order_id = await place_order(bus)
+    await payments.of_order(order_id)
+    begun = await payments.change(order_id, lambda p: heard(begin(p, BUYER.id, now()), now()))
+
+    async def noted():
+        return (await payments.of_order(order_id)).stripe_id
+
+    stripe_id = await wait_until(noted)
+    late = StripeApi(stripe_api.key, stripe_api.url)
+    assert (await late.create(begun)).stripe_id == stripe_id
+    await late.close()
+    await decide(bus, order_id, "cancel")
+    await reaches(intents, order_id, "canceled")
 
 
 async def test_what_was_put_off_is_settled_at_once_after_a_restart(

@@ -8,7 +8,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import NoStreamResponseError
+from nats.js.errors import NoStreamResponseError, NotFoundError
 
 from ticketing_common.events import Event
 from ticketing_common.logs import get_logger
@@ -86,6 +86,16 @@ class Bus:
         except NoStreamResponseError:  # a server that lost its store: give it the stream again
             await self.ensure_stream()
             raise
+
+    async def is_behind(self) -> bool:
+        """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes."""
+        try:
+            consumer = await self.js.consumer_info(str(STREAM.name), self._name, timeout=2)
+        except NotFoundError:
+            return False
+        except DOWN:
+            return True
+        return bool(consumer.num_pending or consumer.num_ack_pending)
 
     async def ping(self) -> None:
         """Raises one of DOWN unless the server answers now."""

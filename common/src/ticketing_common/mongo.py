@@ -24,6 +24,7 @@ from ticketing_common.aggregate import Aggregate, follows
 from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import Event
+from ticketing_common.jetstream import Bus
 from ticketing_common.outbox import INDEX as OUTBOX_INDEX
 from ticketing_common.outbox import Relay, entry
 
@@ -113,17 +114,20 @@ class Documents(Generic[A]):
         """The one document whose fields have these values. A malformed id is unknown like any other."""
         return self._load(await self.collection.find_one(_criteria(equals), {"outbox": 0}))
 
-    async def find_arriving(self, patience: float = 2.0, **equals: str) -> A | None:
+    async def find_arriving(self, bus: Bus, patience: float = 2.0, **equals: str) -> A | None:
         """As find, but a document that an event may still be bringing is waited for, `patience` seconds.
 
         Somebody who just made a thing in one service may use it in the next before the event is there.
         Only an id made within the last 30 seconds can be under way, and the id itself tells its age.
+        Raises Unavailable when it has not come and events still wait for us, for it may be among them.
         """
         (identity,) = equals.values()
         deadline = asyncio.get_running_loop().time() + patience
         while (found := await self.find(**equals)) is None and _is_young(identity):
             if asyncio.get_running_loop().time() > deadline:
-                return None
+                if await bus.is_behind():
+                    raise Unavailable
+                return await self.find(**equals)
             await asyncio.sleep(0.02)
         return found
 
@@ -142,7 +146,7 @@ class Documents(Generic[A]):
     ) -> list[A]:
         """At most `limit` documents in the order of the field `by`, those after the value `after` of it."""
         if after is not None:
-            criteria = criteria | {by: {"$lt" if newest_first else "$gt": after}}
+            criteria = {"$and": [criteria, {by: {"$lt" if newest_first else "$gt": after}}]}
         cursor = (
             self.collection.find(criteria, {"outbox": 0}).sort(by, -1 if newest_first else 1).limit(limit)
         )

@@ -51,7 +51,7 @@ class Relay:
     """Publishes at once what this process wrote, and sweeps for what a crash left behind."""
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+        self.bus = bus
         self._collections: list[Any] = []
         # What does not fit is found by the sweep.
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(maxsize=10_000)
@@ -70,7 +70,7 @@ class Relay:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until told to stop, then what is still in hand."""
-        await self._bus.connect()
+        await self.bus.connect()
         sweeper = asyncio.create_task(self._sweep_for_ever())
         halt = asyncio.create_task(stopping.wait())
         try:
@@ -92,7 +92,7 @@ class Relay:
         """Publish in order; what the server has acknowledged leaves its document, the rest is swept later."""
         answers = await asyncio.gather(
             *(
-                self._bus.publish_raw(w.entry["subject"], w.entry["data"], w.entry["id"], w.entry["trace"])
+                self.bus.publish_raw(w.entry["subject"], w.entry["data"], w.entry["id"], w.entry["trace"])
                 for w in batch
             ),
             return_exceptions=True,
@@ -126,7 +126,7 @@ class Relay:
                 log.warning("the outbox could not be swept, trying again", reason=repr(error))
 
     async def _sweep(self, collection: Any) -> None:
-        await self._bus.ping()
+        await self.bus.ping()
         left = {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": now() - _LEFT_BEHIND}}
         cursor = collection.find(left, {"outbox": 1}).sort("outbox.at", 1).limit(_BATCH)
         batch = [

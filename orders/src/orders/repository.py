@@ -17,6 +17,7 @@ class Orders:
         self._orders = Documents(database, "orders", Order, relay=relay, announce=announce)
         self._tickets = Documents(database, "tickets", Ticket)
         self._refunds = Documents(database, "refunds", Refund)
+        self._bus = relay.bus
 
     async def ensure_indexes(self) -> None:
         await self._orders.ensure_indexes(
@@ -61,8 +62,8 @@ class Orders:
         return await self._orders.page({"user_id": user_id}, limit, after=after)
 
     async def ticket(self, ticket_id: str) -> Ticket:
-        """Our copy of a ticket; one listed a moment ago is waited for. Raises NoSuchTicket."""
-        ticket = await self._tickets.find_arriving(id=ticket_id)
+        """Our copy of a ticket; one listed a moment ago is waited for. Raises NoSuchTicket, Unavailable."""
+        ticket = await self._tickets.find_arriving(self._bus, id=ticket_id)
         if ticket is None:
             raise NoSuchTicket
         return ticket

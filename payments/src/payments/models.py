@@ -164,9 +164,7 @@ def observe(payment: Payment, seen: Seen) -> Payment:
         case "canceled" if payment.status in ("unpaid", "begun") and payment.order_status == "created":
             return payment.evolve(status="failed", failure_code="payment_intent_canceled")
         case "missing" if payment.status == "begun" and payment.order_status == "created":
-            return payment.evolve(
-                status="unpaid", stripe_id=None, key_no=payment.key_no + (payment.stripe_id is not None)
-            )
+            return payment.evolve(status="unpaid", stripe_id=None, key_no=payment.key_no + 1)
         case "missing" if payment.status == "captured" and order_has_ended(payment):
             return payment.evolve(status="refund_failed", failure_code="resource_missing")
         case "canceled" | "missing" if payment.order_status != "created" and _has_no_end_yet(payment):

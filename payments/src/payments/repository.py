@@ -24,6 +24,7 @@ class Payments:
     def __init__(self, database: Database, relay: Relay) -> None:
         self._payments = Documents(database, "payments", Payment, relay=relay, announce=announce)
         self._events = database["stripe_events"]
+        self._bus = relay.bus
         self.something_open = asyncio.Event()
         """Set by each change of this process after which Stripe is to be dealt with at once."""
 
@@ -45,8 +46,11 @@ class Payments:
             return
 
     async def of_order(self, order_id: str) -> Payment:
-        """The payment of an order; that of one made a moment ago is waited for. Raises NoSuchOrder."""
-        payment = await self._payments.find_arriving(order_id=order_id)
+        """The payment of an order; that of one made a moment ago is waited for.
+
+        Raises NoSuchOrder, Unavailable.
+        """
+        payment = await self._payments.find_arriving(self._bus, order_id=order_id)
         if payment is None:
             raise NoSuchOrder
         return payment

@@ -67,10 +67,9 @@ async def settle(payment: Payment, payments: Payments, stripe: StripeApi) -> Non
 async def _ask(payment: Payment, todo: str, payments: Payments, stripe: StripeApi) -> Seen:
     stripe_id = payment.stripe_id
     if stripe_id is None:
-        found = await stripe.find(payment)
-        if found is None:
-            return Seen(status="missing", stripe_id="")
-        stripe_id = found.stripe_id
+        # If nothing is found, a call that is still under way may yet make it: the same idempotency key gets
+        # the same intent, whoever comes first.
+        stripe_id = (await stripe.find(payment) or await stripe.create(payment)).stripe_id
         await payments.change(payment.order_id, partial(note, stripe_id=stripe_id))
     if todo == "capture":
         return await stripe.capture(stripe_id)

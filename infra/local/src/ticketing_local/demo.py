@@ -1,4 +1,4 @@
-"""`make demo`: a sale, a declined card, a refund and an expired order, performed over HTTP and told as a timeline."""
+"""`make demo`: a sale, a decline, a refund and an expiry, performed over HTTP and told as a timeline."""
 
 import asyncio
 import os
@@ -114,7 +114,9 @@ async def _a_refund(sam: httpx.AsyncClient, alice: httpx.AsyncClient, tell: Time
     await refund(sam, bought["id"])
     tell.step("Sam", "refunds her", "the order is refunded")
     done = await eventually(
-        lambda: see_refund(alice, bought["id"]), lambda seen: seen["status"] != "pending", "the refund is over"
+        lambda: see_refund(alice, bought["id"]),
+        lambda seen: seen["status"] != "pending",
+        "the refund is over",
     )
     if done["status"] != "done":
         raise Surprise(f"the refund failed: {done['message']}")
