@@ -16,6 +16,7 @@ from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefund
 from ticketing_common.testing import published, serve_app, wait_until
 
 CREATE = "POST /v1/payment_intents"
+LIST = "GET /v1/payment_intents"
 CONFIRM = "POST /v1/payment_intents/{id}/confirm"
 CAPTURE = "POST /v1/payment_intents/{id}/capture"
 CANCEL = "POST /v1/payment_intents/{id}/cancel"
@@ -55,6 +56,16 @@ async def test_a_payment_survives_two_troubles_on_its_way(
     await wait_until(lambda: published(bus, PaymentCreated))
     await decide(bus, order_id, "complete")
     await reaches(intents, order_id, "succeeded")  # which also finds that there is one intent only
+
+
+async def test_an_intent_that_a_500_has_made_is_looked_for_until_stripe_can_say(
+    client, bus, intents, stripe_api
+):
+    order_id = await place_order(bus)
+    stripe_api.fault(kind="error", status=500, after=True, operation=CREATE, times=1)
+    stripe_api.fault(kind="error", status=500, operation=LIST, times=1)
+    assert (await pay(client, order_id)).status_code == 201
+    assert len(await intents_of(intents, order_id)) == 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=named)

@@ -86,15 +86,12 @@ async def _intent(payment: Payment, payments: Payments, stripe: StripeApi) -> Se
     if payment.stripe_id:
         return await stripe.look(payment.stripe_id)
     try:
-        made = await stripe.create(payment)
+        # A key that was given up may have made it all the same.
+        made = (payment.key_no and await stripe.find(payment)) or await stripe.create(payment)
     except StripeUnavailable as error:
-        if not error.key_is_spent:
-            raise
-        await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
-        found = await stripe.find(payment)
-        if found is None:
-            raise
-        made = found
+        if error.key_is_spent:
+            await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
+        raise
     payment = await payments.change(payment.order_id, partial(note, stripe_id=made.stripe_id))
     if payment.order_status == "cancelled":
         raise OrderCancelled
