@@ -1,6 +1,6 @@
 """The payments service for its tests: the whole app behind real HTTP, and a stand-in for Stripe."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -56,3 +56,10 @@ def stripe_client(stripe_api: StripeApi) -> stripe.StripeClient:
 def intents(stripe_client: stripe.StripeClient) -> Any:
     """Stripe's own view of the PaymentIntents."""
     return stripe_client.v1.payment_intents
+
+
+@pytest.fixture
+def _mended(stripe_api: StripeApi) -> Iterator[None]:
+    """What a test has made Stripe do wrong ends with it."""
+    yield
+    stripe_api.mend()

@@ -89,6 +89,8 @@ class Bus:
 
     async def is_behind(self) -> bool:
         """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes."""
+        if not self._client.is_connected:
+            return True
         try:
             consumer = await self.js.consumer_info(str(STREAM.name), self._name, timeout=2)
         except NotFoundError:

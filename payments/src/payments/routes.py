@@ -8,7 +8,8 @@ from payments.authorisation import pay
 from payments.config import Settings
 from payments.repository import Payments
 from payments.schemas import ConfigOut, PaymentIn, PaymentOut, Received
-from payments.stripe_api import StripeApi, read_event
+from payments.stripe_api import StripeApi
+from payments.stripe_events import read_event
 from payments.webhook import hear
 from ticketing_common.app import part
 from ticketing_common.auth import CurrentUser

@@ -1,9 +1,8 @@
-"""The only import of the stripe package: what we ask of Stripe, and its answers in our own words."""
+"""What we ask of Stripe, and its answers in our own words; only stripe_events imports the package, too."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -37,10 +36,6 @@ class UnknownToken(MarketError):
     message = "The card token is not valid"
 
 
-class BadSignature(MarketError):
-    message = "The signature is not valid, or too old"
-
-
 class StripeUnavailable(Unavailable):
     message = "The payment service can't be reached at the moment, please try again"
     key_is_spent = False
@@ -49,15 +44,6 @@ class StripeUnavailable(Unavailable):
 
 class StripeBusy(StripeUnavailable):
     """No connection, no answer in time, a 5xx, or an answer that asks for patience: worth a repetition."""
-
-
-@dataclass(frozen=True)
-class StripeEvent:
-    """What a webhook tells, as far as we believe it: which intent to look at."""
-
-    id: str
-    type: str
-    intent_id: str | None
 
 
 class StripeApi:
@@ -190,32 +176,6 @@ class StripeApi:
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
 
-def read_event(body: bytes, signature: str, secrets: list[str]) -> StripeEvent:
-    """An event that Stripe has signed with one of the secrets in the last 5 minutes. Raises BadSignature."""
-    if not any(_is_signed(body, signature, secret) for secret in secrets):
-        raise BadSignature
-    try:
-        event = json.loads(body)
-        event_id, kind = str(event["id"]), str(event["type"])
-        about = event.get("data", {}).get("object", {})  # not every kind that we do not know has one
-        intent_id = about["id"] if kind.startswith("payment_intent.") else about.get("payment_intent")
-        return StripeEvent(event_id, kind, intent_id and str(intent_id))
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise BadSignature("The body is not an event of Stripe") from None
-
-
-def _is_signed(body: bytes, signature: str, secret: str) -> bool:
-    try:
-        stripe.WebhookSignature.verify_header(body, signature, secret, stripe.Webhook.DEFAULT_TOLERANCE)
-    except (
-        stripe.SignatureVerificationError,
-        UnicodeDecodeError,  # the body is no text
-        TypeError,  # the signature is not ASCII
-    ):
-        return False
-    return True
-
-
 def _seen(intent: stripe.PaymentIntent) -> Seen:
     charge = intent.latest_charge if isinstance(intent.latest_charge, stripe.Charge) else None
     given_back = charge.amount_refunded if charge else 0
@@ -279,7 +239,8 @@ def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
         status=status,
         request=error.request_id,
     )
-    has_not_begun = status in (None, 409, 429)
-    unavailable = StripeBusy() if has_not_begun or (status or 0) >= 500 else StripeUnavailable()
-    unavailable.key_is_spent = not has_not_begun
+    if status is None or status in (409, 429):
+        return StripeBusy()
+    unavailable = StripeBusy() if status >= 500 else StripeUnavailable()
+    unavailable.key_is_spent = True
     return unavailable

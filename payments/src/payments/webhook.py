@@ -4,7 +4,8 @@ from payments.metrics import DISAGREEMENTS, WEBHOOKS
 from payments.models import NoSuchOrder, Payment, PaymentStatus, Seen, note
 from payments.repository import Payments
 from payments.schedule import heard
-from payments.stripe_api import StripeApi, StripeEvent
+from payments.stripe_api import StripeApi
+from payments.stripe_events import StripeEvent
 from ticketing_common.clock import now
 from ticketing_common.logs import get_logger
 
