@@ -10,6 +10,7 @@ import pytest
 from ticketing_common.aggregate import Aggregate, EarlierEventUnderWay, follows
 from ticketing_common.dead_letters import DeadLetters, list_letters, replay
 from ticketing_common.events import TicketCreated
+from ticketing_common.jetstream import Bus
 from ticketing_common.listener import Listener, put_back_delay
 from ticketing_common.mongo import Documents, Duplicate, Missing, new_id
 from ticketing_common.outbox import Relay
@@ -207,3 +208,7 @@ async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, data
 
         await wait_until(handled)
     assert await letters.page() == []
+
+
+async def test_a_bus_out_of_reach_may_be_behind():
+    assert await Bus("nats://127.0.0.1:9", "nobody").is_behind()
