@@ -50,6 +50,12 @@ async def pay(client, order_id, token="tok_visa", user=BUYER):
     return await client.post("/api/payments", json=body, headers=session(user), timeout=15)
 
 
+async def metric(client, name):
+    """The value of a metric, labels and all; 0 while it has none."""
+    lines = (await client.get("/metrics")).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
+
+
 async def intents_of(intents, order_id):
     return [
         intent

@@ -1,6 +1,7 @@
 """The pure rules of a payment."""
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from typing import get_args
 
@@ -29,6 +30,7 @@ from payments.models import (
     answer,
     begin,
     follow_order,
+    may_have_lost_an_intent,
     note,
     observe,
     refuse_unless_payable,
@@ -141,6 +143,13 @@ def test_an_intent_that_stripe_has_lost_is_replaced_while_the_order_can_be_paid(
 def test_an_intent_that_was_canceled_at_stripe_fails_the_payment():
     failed = observe(BEGUN, CANCELED)
     assert announce(failed) == PaymentFailed(order_id="o" * 24, code="payment_intent_canceled")
+
+
+def test_an_intent_is_looked_for_once_its_key_may_not_lead_to_it():
+    day = timedelta(days=1)
+    assert not may_have_lost_an_intent(BEGUN, NOW)
+    assert may_have_lost_an_intent(BEGUN, NOW + day)
+    assert may_have_lost_an_intent(renew_key(BEGUN, 0), NOW)
 
 
 def test_a_key_is_given_up_once():

@@ -204,6 +204,7 @@ async def test_each_planted_disagreement_is_found_and_nothing_else(
         assert any(f"order {payment.order_id} " in line and said in line for line in lines), said
     for payment in right:
         assert payment.order_id not in done.stdout
+    assert all(line.startswith("order ") for line in lines[:-1]), done.stdout
 
 
 async def test_a_longer_period_is_walked_hour_by_hour_and_finds_a_thing_once(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from buyer import BUYER, decide, intents_of, pay, place_order, reaches
+from buyer import BUYER, decide, intents_of, metric, pay, place_order, reaches
 
 from payments.main import create
 from payments.models import begin
@@ -16,18 +16,13 @@ pytestmark = pytest.mark.usefixtures("_mended")
 
 
 async def test_an_intent_that_stripe_has_lost_is_replaced_and_counted(client, bus, intents, payments):
-    async def counted():
-        text = (await client.get("/metrics")).text
-        name = "ticketing_payment_disagreements_total "
-        return next(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
-
     order_id = await place_order(bus)
     assert (await pay(client, order_id, "tok_unknown")).status_code == 400
     await payments.change(order_id, lambda p: p.evolve(stripe_id="pi_lost"))
-    before = await counted()
+    before = await metric(client, "ticketing_payment_disagreements_total")
     answer = await pay(client, order_id)
     assert answer.status_code == 201, answer.text
-    assert await counted() == before + 1
+    assert await metric(client, "ticketing_payment_disagreements_total") == before + 1
     (paid,) = [i for i in await intents_of(intents, order_id) if i.status == "requires_capture"]
     assert (await payments.of_order(order_id)).stripe_id == paid.id
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import stripe
-from buyer import decide, intents_of, pay, place_order, reaches
+from buyer import decide, intents_of, metric, pay, place_order, reaches
 
 from ticketing_common.events import PaymentCreated, PaymentFailed
 from ticketing_common.mongo import new_id
@@ -49,9 +49,7 @@ async def begun(client, bus, intents):
 
 
 async def counted(client, kind, outcome):
-    text = (await client.get("/metrics")).text
-    name = f'ticketing_webhooks_total{{outcome="{outcome}",type="{kind}"}} '
-    return sum(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))
+    return await metric(client, f'ticketing_webhooks_total{{outcome="{outcome}",type="{kind}"}}')
 
 
 @pytest.mark.parametrize("secret", ["whsec_old", "whsec_new"])

@@ -1,6 +1,10 @@
-"""Whether Stripe, a payment and its order agree about the money."""
+"""Whether Stripe, a payment and its order agree about the money, and the alarm when they do not."""
 
+from payments.metrics import DISAGREEMENTS
 from payments.models import Payment, PaymentStatus, Seen, order_has_ended
+from ticketing_common.logs import get_logger
+
+log = get_logger(__name__)
 
 _EXPECTED: dict[PaymentStatus, set[str]] = {
     "unpaid": {"open", "missing"},
@@ -31,3 +35,9 @@ def disagreements(payment: Payment, seen: Seen) -> list[str]:
     if order_has_ended(payment) and seen.status == "authorised":
         found.append(f"the order is {payment.order_status}, Stripe still holds the buyer's money")
     return found
+
+
+def report(event: str, /, **about: object) -> None:
+    """Count and log a disagreement that was come upon: somebody should look."""
+    DISAGREEMENTS.inc()
+    log.error(event, **about)

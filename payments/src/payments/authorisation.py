@@ -6,6 +6,8 @@ from functools import partial
 
 import stamina
 
+from payments.agreement import report
+from payments.intent import make_intent
 from payments.models import (
     OrderCancelled,
     Payment,
@@ -13,9 +15,7 @@ from payments.models import (
     answer,
     begin,
     is_paid,
-    note,
     refuse_unless_payable,
-    renew_key,
 )
 from payments.repository import Payments
 from payments.schedule import begun_again
@@ -67,6 +67,8 @@ async def _try(
     seen = await _intent(payment, payments, stripe)
     if seen.status == "open" and seen.decline is None:
         seen = await stripe.confirm(seen.stripe_id, token)
+    if seen.status == "missing":
+        report("stripe does not know an intent that it gave us", intent=seen.stripe_id, order=order_id)
     payment = await payments.change(order_id, partial(answer, seen=seen))
     if payment.order_status == "cancelled":
         raise OrderCancelled
@@ -85,14 +87,7 @@ async def _intent(payment: Payment, payments: Payments, stripe: StripeApi) -> Se
     """The payment's one intent. Raises OrderCancelled when that came meanwhile."""
     if payment.stripe_id:
         return await stripe.look(payment.stripe_id)
-    try:
-        # A key that was given up may have made it all the same.
-        made = (payment.key_no and await stripe.find(payment)) or await stripe.create(payment)
-    except StripeUnavailable as error:
-        if error.key_is_spent:
-            await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
-        raise
-    payment = await payments.change(payment.order_id, partial(note, stripe_id=made.stripe_id))
+    payment, made = await make_intent(payment, payments, stripe)
     if payment.order_status == "cancelled":
         raise OrderCancelled
     assert payment.stripe_id is not None

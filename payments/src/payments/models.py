@@ -11,7 +11,7 @@ leaves in doubt the intent itself can tell. All that Stripe says is taken in by 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from ticketing_common.aggregate import Aggregate, follows
@@ -22,6 +22,10 @@ PaymentStatus = Literal[
     "unpaid", "begun", "authorised", "failed", "captured", "voided", "refunded", "refund_failed"
 ]
 OrderStatus = Literal["created", "complete", "cancelled", "refunded"]
+
+
+_KEYS_LEAD_BACK = timedelta(hours=23)
+"""Stripe keeps an idempotency key for 24 hours."""
 
 
 class NoSuchOrder(NotFound):
@@ -145,6 +149,12 @@ def note(payment: Payment, stripe_id: str) -> Payment:
     One that comes after the order's end is noted too, for it has to be canceled.
     """
     return payment if payment.stripe_id else payment.evolve(stripe_id=stripe_id, status="begun")
+
+
+def may_have_lost_an_intent(payment: Payment, now: datetime) -> bool:
+    """An intent may have been made under an idempotency key that does not lead to it any more."""
+    assert payment.begun_at is not None
+    return payment.key_no > 0 or now - payment.begun_at > _KEYS_LEAD_BACK
 
 
 def renew_key(payment: Payment, spent: int) -> Payment:

@@ -3,9 +3,10 @@
 import asyncio
 from functools import partial
 
-from payments.agreement import disagreements
-from payments.metrics import DISAGREEMENTS, OLDEST_DUE
-from payments.models import Payment, Seen, note, renew_key
+from payments.agreement import disagreements, report
+from payments.intent import make_intent
+from payments.metrics import OLDEST_DUE
+from payments.models import Payment, Seen, renew_key
 from payments.repository import Payments
 from payments.schedule import is_overdue, postponed, settled, task
 from payments.stripe_api import StripeApi, StripeUnavailable
@@ -59,18 +60,17 @@ async def settle(payment: Payment, payments: Payments, stripe: StripeApi) -> Non
         return
     after = await payments.change(payment.order_id, lambda p: settled(p, seen, payment, now()))
     log.info("settled", was=payment.status, now=after.status, seen=seen.status, **about)
+    if seen.status == "missing":
+        report("stripe does not know an intent that it gave us", intent=seen.stripe_id, **about)
     if after.order_status != "created" and task(after) is None and (found := disagreements(after, seen)):
-        DISAGREEMENTS.inc()
-        log.error("stripe and we disagree", what=found, **about)
+        report("stripe and we disagree", what=found, **about)
 
 
 async def _ask(payment: Payment, todo: str, payments: Payments, stripe: StripeApi) -> Seen:
+    if payment.stripe_id is None:
+        payment, _ = await make_intent(payment, payments, stripe)
     stripe_id = payment.stripe_id
-    if stripe_id is None:
-        # If nothing is found, a call that is still under way may yet make it: the same idempotency key gets
-        # the same intent, whoever comes first.
-        stripe_id = (await stripe.find(payment) or await stripe.create(payment)).stripe_id
-        await payments.change(payment.order_id, partial(note, stripe_id=stripe_id))
+    assert stripe_id is not None
     if todo == "capture":
         return await stripe.capture(stripe_id)
     if todo == "void":

@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 import stripe
 
-from payments.metrics import DISAGREEMENTS
 from payments.models import Decline, Payment, Seen
 from ticketing_common.errors import MarketError, Unavailable
 from ticketing_common.logs import get_logger
@@ -76,8 +75,7 @@ class StripeApi:
 
     async def find(self, payment: Payment) -> Seen | None:
         """The payment's intent when its id was not noted, among all that were made while it could be paid."""
-        if payment.begun_at is None:
-            return None
+        assert payment.begun_at is not None
         async for seen in self.intents(payment.begun_at - _CLOCK_SKEW, payment.expires_at + _CLOCK_SKEW):
             if seen.payment_id == payment.id:
                 return seen
@@ -210,8 +208,6 @@ def _refusal(refund: stripe.Refund, seen: Seen) -> str | None:
 def _missing(intent_id: str, error: stripe.InvalidRequestError) -> Seen:
     if error.code != "resource_missing":
         raise _unavailable(error) from error
-    DISAGREEMENTS.inc()
-    log.error("stripe does not know an intent that it gave us", intent=intent_id)
     return Seen(status="missing", stripe_id=intent_id)
 
 

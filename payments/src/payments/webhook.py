@@ -1,6 +1,7 @@
 """What Stripe's events make us do. They are hints: what is true is looked up at Stripe."""
 
-from payments.metrics import DISAGREEMENTS, WEBHOOKS
+from payments.agreement import report
+from payments.metrics import WEBHOOKS
 from payments.models import NoSuchOrder, Payment, PaymentStatus, Seen, note
 from payments.repository import Payments
 from payments.schedule import heard
@@ -64,10 +65,7 @@ async def _settle_unknown(intent_id: str, payments: Payments, stripe: StripeApi)
     if payment and _is_the_intent_of(payment, seen):
         await payments.change(payment.order_id, lambda p: heard(note(p, intent_id), now()))
         return "adopted"
-    DISAGREEMENTS.inc()
-    log.error(
-        "an intent that no payment has noted", intent=intent_id, order=seen.order_id, status=seen.status
-    )
+    report("an intent that no payment has noted", intent=intent_id, order=seen.order_id, status=seen.status)
     if seen.status in ("open", "action", "authorised"):
         await stripe.void(intent_id)
     elif seen.status == "captured" and payment:
