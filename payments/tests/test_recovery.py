@@ -27,13 +27,17 @@ async def test_an_intent_that_stripe_has_lost_is_replaced_and_counted(client, bu
     assert (await payments.of_order(order_id)).stripe_id == paid.id
 
 
+@pytest.mark.parametrize("key_no", [0, 1], ids=["the first key", "a later key, and a look that fails"])
 async def test_a_call_that_comes_late_gets_the_intent_that_its_recovery_has_made(
-    client, bus, intents, payments, stripe_api
+    client, bus, intents, payments, stripe_api, key_no
 ):
     """The call was cut off on its way to Stripe, and arrives after everybody has given it up."""
     order_id = await place_order(bus)
     await payments.of_order(order_id)
-    begun = await payments.change(order_id, lambda p: heard(begin(p, BUYER.id, now()), now()))
+    stripe_api.fault(kind="error", status=500, operation="GET /v1/payment_intents", times=key_no)
+    begun = await payments.change(
+        order_id, lambda p: heard(begin(p.evolve(key_no=key_no), BUYER.id, now()), now())
+    )
 
     async def noted():
         return (await payments.of_order(order_id)).stripe_id

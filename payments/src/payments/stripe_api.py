@@ -38,7 +38,10 @@ class UnknownToken(MarketError):
 class StripeUnavailable(Unavailable):
     message = "The payment service can't be reached at the moment, please try again"
     key_is_spent = False
-    """Stripe would repeat this answer to the idempotency key for 24 hours, whatever became of the work."""
+    """Stripe would repeat this answer under the call's idempotency key for 24 hours, whatever was done.
+
+    Only then may the key be given up: under a key without an answer a call may still be on its way.
+    """
 
 
 class StripeBusy(StripeUnavailable):
@@ -58,7 +61,7 @@ class StripeApi:
 
     async def create(self, payment: Payment) -> Seen:
         """The payment's intent, which costs nobody anything yet; the same one when repeated."""
-        with _in_our_words():
+        with _in_our_words(keyed=True):
             return _seen(
                 await self._intents.create_async(
                     {
@@ -156,7 +159,7 @@ class StripeApi:
             return seen
         metadata = {"orderId": seen.order_id or "", "paymentId": seen.payment_id or ""}
         try:
-            with _in_our_words(but=stripe.InvalidRequestError):
+            with _in_our_words(but=stripe.InvalidRequestError, keyed=True):
                 refund = await self._refunds.create_async(
                     {"payment_intent": intent_id, "metadata": metadata}, {"idempotency_key": key}
                 )
@@ -165,7 +168,7 @@ class StripeApi:
                 return replace(seen, refunded=True, taken_cents=0)
             if error.code in _REFUND_REFUSED:
                 return replace(seen, refund_refused=error.code)
-            raise _unavailable(error) from error
+            raise _unavailable(error, keyed=True) from error
         if refused := _refusal(refund, seen):
             return replace(seen, refund_refused=refused)
         return replace(seen, refunded=True, taken_cents=0)
@@ -215,17 +218,20 @@ _Errors: TypeAlias = "type[stripe.StripeError] | tuple[type[stripe.StripeError],
 
 
 @contextmanager
-def _in_our_words(*, but: _Errors = ()) -> Iterator[None]:
-    """Raises StripeUnavailable for every error of Stripe's `but` those that the caller reads."""
+def _in_our_words(*, but: _Errors = (), keyed: bool = False) -> Iterator[None]:
+    """Raises StripeUnavailable for every error of Stripe's `but` those that the caller reads.
+
+    `keyed`: the call bears an idempotency key of ours.
+    """
     try:
         yield
     except but:
         raise
     except stripe.StripeError as error:
-        raise _unavailable(error) from error
+        raise _unavailable(error, keyed=keyed) from error
 
 
-def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
+def _unavailable(error: stripe.StripeError, *, keyed: bool = False) -> StripeUnavailable:
     status = error.http_status
     log.warning(
         "stripe failed",
@@ -238,5 +244,5 @@ def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
     if status is None or status in (409, 429):
         return StripeBusy()
     unavailable = StripeBusy() if status >= 500 else StripeUnavailable()
-    unavailable.key_is_spent = True
+    unavailable.key_is_spent = keyed
     return unavailable
