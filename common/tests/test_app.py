@@ -51,7 +51,7 @@ async def _answers() -> None:
 
 @pytest_asyncio.fixture
 async def client() -> Any:
-    settings = SessionSettings(mongo_uri="mongodb://unused/x", jwt_key=JWT_KEY)
+    settings = SessionSettings(jwt_key=JWT_KEY)
     parts = Parts(
         name="notes",
         settings=settings,
@@ -139,7 +139,6 @@ async def test_the_schema_states_the_error_shape(client):
 
 
 def test_a_missing_setting_is_named_and_stops_the_start(monkeypatch, capsys):
-    monkeypatch.setenv("MONGO_URI", "mongodb://x/y")
     monkeypatch.setenv("JWT_KEY", " , ")
     with pytest.raises(SystemExit):
         load(SessionSettings, "orders")

@@ -1,6 +1,9 @@
 """The app factory: everything that the five services have in common around their own routes."""
 
 import asyncio
+import contextlib
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,6 +73,7 @@ def create_app(parts: Parts) -> FastAPI:
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     app.state.settings = parts.settings
+    app.state.draining = asyncio.Event()
     for name, value in parts.state.items():
         setattr(app.state, name, value)
     _add_error_handlers(app)
@@ -91,9 +95,17 @@ def part(name: str) -> Callable[[Request], Awaitable[Any]]:
     return find
 
 
+class Server(uvicorn.Server):
+    """Lets answers that have no end, event streams, know by `app.state.draining` that it is time to end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.draining.set()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
 def serve(app: FastAPI, settings: Settings) -> None:
     """Run the app until SIGTERM or SIGINT; requests in flight are answered first."""
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -103,6 +115,11 @@ def serve(app: FastAPI, settings: Settings) -> None:
         timeout_graceful_shutdown=int(_STOP_WITHIN),
         timeout_keep_alive=65,  # longer than the ingress keeps its side, so that it never meets a closed one
     )
+    server = Server(config)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
+        server.run()
+    if not server.started:
+        sys.exit(3)  # as `uvicorn` itself does when an app does not start
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], Any]:

@@ -27,10 +27,15 @@ class Settings(BaseSettings):
 
     host: str = "0.0.0.0"
     port: int = 3000
-    mongo_uri: Secret
-    """With the database's name as its path: mongodb://host:27017/orders"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "json"
+
+
+class MongoSettings(Settings):
+    """For the services that keep something."""
+
+    mongo_uri: Secret
+    """With the database's name as its path: mongodb://host:27017/orders"""
 
 
 class SessionSettings(Settings):

@@ -1,9 +1,9 @@
 """What the payments service is told by its environment."""
 
-from ticketing_common.config import Keys, Secret, SessionSettings
+from ticketing_common.config import Keys, MongoSettings, Secret, SessionSettings
 
 
-class Settings(SessionSettings):
+class Settings(MongoSettings, SessionSettings):
     nats_url: str
     stripe_key: Secret
     """The secret API key (sk_...)."""

@@ -1,7 +1,7 @@
 """What the tickets service is told by its environment."""
 
-from ticketing_common.config import SessionSettings
+from ticketing_common.config import MongoSettings, SessionSettings
 
 
-class Settings(SessionSettings):
+class Settings(MongoSettings, SessionSettings):
     nats_url: str

@@ -8,6 +8,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from ticketing_common.app import Server
 from ticketing_common.testing.servers import free_port
 
 
@@ -15,7 +16,7 @@ from ticketing_common.testing.servers import free_port
 async def serve_app(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the app on a free port in this event loop; yields a client with its address."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
+    server = Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
     # In its own task, whose signal handling the tests' runner would otherwise lose.
     serving = asyncio.create_task(server._serve())
     while not server.started:
