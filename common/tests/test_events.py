@@ -94,6 +94,14 @@ async def test_a_second_insert_and_a_change_of_nothing_say_so(database):
         await documents.change(lambda t: t, id="unknown")
 
 
+async def test_totals_count_and_sum_what_is_asked_for(database):
+    documents = things(database, None)
+    for title, version in [("a", 1), ("a", 2), ("b", 5), ("c", 9)]:
+        await documents.insert(Thing(id=new_id(), title=title, version=version))
+    asked = {"title": {"$in": ["a", "b", "d"]}}
+    assert await documents.totals(asked, by="title", of="version") == {"a": (2, 3), "b": (1, 5)}
+
+
 @pytest.mark.parametrize(
     ("event", "copy", "applies"), [(0, -1, True), (1, 0, True), (0, 0, False), (1, 5, False)]
 )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orders.models import (
+    Hold,
     Order,
     OrderComplete,
     OrderNotPaid,
@@ -14,6 +15,7 @@ from orders.models import (
     announce,
     cancel,
     complete,
+    hold_of,
     later,
     place,
     refund,
@@ -45,6 +47,22 @@ def test_a_live_order_holds_its_ticket(decide):
 @pytest.mark.parametrize("status", ["cancelled", "refunded"])
 def test_after_an_ended_order_comes_the_next_one(status):
     assert order(last=order().evolve(status=status)).ticket.n == 2
+
+
+@pytest.mark.parametrize(
+    ("last", "hold"),
+    [
+        (None, Hold("free")),
+        (order(), Hold("reserved", until=NOW + timedelta(minutes=15))),
+        (order().evolve(status="awaiting:payment"), Hold("reserved", until=NOW + timedelta(minutes=15))),
+        (complete(order()), Hold("sold")),
+        (withdraw(order()), Hold("free")),
+        (refund(complete(order())), Hold("free")),
+    ],
+    ids=lambda it: getattr(it, "status", None),
+)
+def test_the_last_order_of_a_ticket_says_how_it_is_held(last, hold):
+    assert hold_of(last) == hold
 
 
 def test_whoever_comes_second_finds_the_order_decided():

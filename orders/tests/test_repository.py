@@ -5,32 +5,54 @@ from datetime import timedelta
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from orders.models import NoSuchTicket, Ticket, TicketReserved, place
+from orders.models import NoSuchTicket, Takings, Ticket, TicketReserved, complete, place
 from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import TicketCreated
 from ticketing_common.mongo import new_id
 
 
-def placing(ticket, user_id="buyer"):
-    return lambda last: place(new_id(), user_id, ticket, last, now(), timedelta(minutes=15))
+async def placed(orders, *, ticket_id=None, user_id="buyer", seller_id="seller"):
+    ticket = Ticket(id=ticket_id or new_id(), title="Opera", price_cents=1999, seller_id=seller_id)
+    return await orders.claim(
+        ticket.id, lambda last: place(new_id(), user_id, ticket, last, now(), timedelta(minutes=15))
+    )
 
 
 async def test_every_query_reads_an_index_and_sorts_nothing(orders, database):
-    for _ in range(20):
-        ticket = Ticket(id=new_id(), title="Opera", price_cents=1000)
-        await orders.claim(ticket.id, placing(ticket))
+    for _ in range(20):  # in between lie those that no query asks for: a scan would meet them
+        order = await placed(orders)
+        await placed(orders, user_id="another", seller_id="another")
+        await orders.change((await placed(orders, user_id="another")).id, complete)
     await database.command("profile", 2)
     assert len(await orders.page("buyer", 10, None)) == 10
+    assert len(await orders.page("buyer", 10, new_id(), newest_first=True)) == 10
+    assert len(await orders.sales("seller", "created", 10, None)) == 10
+    assert len(await orders.sales("seller", "created", 10, new_id())) == 10
     with pytest.raises(TicketReserved):
-        await orders.claim(ticket.id, placing(ticket))
+        await placed(orders, ticket_id=order.ticket.id)
     await database.command("profile", 0)
     queries = await database["system.profile"].find({"op": "query"}).to_list(10)
-    assert len(queries) == 2
+    assert len(queries) == 5
     for query in queries:
         assert "IXSCAN" in query["planSummary"]
         assert not query.get("hasSortStage")
         assert query["docsExamined"] <= 10
+
+
+async def test_takings_are_summed_from_the_index_alone(orders, database):
+    for paid in range(20):
+        await placed(orders, seller_id="another")
+        order = await placed(orders)
+        if paid < 5:
+            await orders.change(order.id, complete)
+    await database.command("profile", 2)
+    assert await orders.takings("seller") == Takings(reserved=15, sold=5, earnings_cents=5 * 1999)
+    await database.command("profile", 0)
+    (query,) = await database["system.profile"].find({"command.aggregate": "orders"}).to_list(2)
+    assert "IXSCAN" in query["planSummary"]
+    assert query["docsExamined"] == 0
+    assert query["keysExamined"] <= 25
 
 
 async def test_only_a_young_id_is_waited_for(orders):

@@ -81,11 +81,29 @@ class Order(Aggregate):
     """Why it was cancelled."""
 
 
+@dataclass(frozen=True)
+class Hold:
+    """What stands between a visitor and a ticket."""
+
+    status: Literal["free", "reserved", "sold"]
+    until: datetime | None = None
+    """When a reservation ends, unless it is paid."""
+
+
+def hold_of(last: Order | None) -> Hold:
+    """How the `last` order of a ticket holds it."""
+    if last is None or last.status in ("cancelled", "refunded"):
+        return Hold("free")
+    if last.status == "complete":
+        return Hold("sold")
+    return Hold("reserved", until=last.expires_at)
+
+
 def place(
     order_id: str, user_id: str, ticket: Ticket, last: Order | None, now: datetime, window: timedelta
 ) -> Order:
     """The next order of a ticket, after its `last` one. Raises TicketReserved while that one holds it."""
-    if last is not None and last.status not in ("cancelled", "refunded"):
+    if hold_of(last).status != "free":
         raise TicketReserved
     n = last.ticket.n + 1 if last else 1
     ordered = TicketAsOrdered(ticket.id, ticket.title, ticket.price_cents, n)
@@ -116,6 +134,18 @@ def refund(order: Order) -> Order:
     if order.status not in ("complete", "refunded"):
         raise OrderNotPaid
     return order.evolve(status="refunded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Takings:
+    """What a seller's orders amount to, all of them together."""
+
+    reserved: int
+    """How many wait for their payment."""
+    sold: int
+    """How many are paid, and not given back."""
+    earnings_cents: int
+    """The prices of those sold, as they were ordered."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from functools import partial
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from orders.models import NoSuchOrder, NoSuchTicket, Order, Refund, Ticket, announce, later
+from orders.models import NoSuchOrder, NoSuchTicket, Order, Refund, Takings, Ticket, announce, later
+from ticketing_common.events import Status
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
 
@@ -24,6 +25,15 @@ class Orders:
             # The guard of the market: of all who try to place the nth order of a ticket, one can.
             IndexModel([("ticket.id", ASCENDING), ("ticket.n", DESCENDING)], unique=True, name="claim"),
             IndexModel([("user_id", ASCENDING), ("_id", ASCENDING)]),
+            # With the price in it, the takings are summed without reading an order.
+            IndexModel(
+                [
+                    ("seller_id", ASCENDING),
+                    ("status", ASCENDING),
+                    ("_id", DESCENDING),
+                    ("ticket.price_cents", ASCENDING),
+                ]
+            ),
         )
 
     async def claim(self, ticket_id: str, place: Callable[[Order | None], Order]) -> Order:
@@ -33,14 +43,15 @@ class Orders:
         Raises what `place` raises.
         """
         while True:
-            order = place(await self._last_order_of(ticket_id))
+            order = place(await self.last_of(ticket_id))
             try:
                 await self._orders.insert(order)
             except Duplicate:
                 continue
             return order
 
-    async def _last_order_of(self, ticket_id: str) -> Order | None:
+    async def last_of(self, ticket_id: str) -> Order | None:
+        """The last order of a ticket: the one that holds it, if any does."""
         return await self._orders.last({"ticket.id": ticket_id}, by="ticket.n")
 
     async def get(self, order_id: str) -> Order:
@@ -57,9 +68,24 @@ class Orders:
         except Missing:
             raise NoSuchOrder from None
 
-    async def page(self, user_id: str, limit: int, after: str | None) -> list[Order]:
-        """At most `limit` of a buyer's orders, oldest first."""
-        return await self._orders.page({"user_id": user_id}, limit, after=after)
+    async def page(
+        self, user_id: str, limit: int, after: str | None, *, newest_first: bool = False
+    ) -> list[Order]:
+        """At most `limit` of a buyer's orders, oldest first unless told otherwise."""
+        return await self._orders.page({"user_id": user_id}, limit, newest_first=newest_first, after=after)
+
+    async def sales(self, seller_id: str, status: Status, limit: int, after: str | None) -> list[Order]:
+        """At most `limit` orders of a seller's tickets that are in this state, newest first."""
+        criteria = {"seller_id": seller_id, "status": status}
+        return await self._orders.page(criteria, limit, newest_first=True, after=after)
+
+    async def takings(self, seller_id: str) -> Takings:
+        """What all the orders of a seller's tickets amount to."""
+        criteria = {"seller_id": seller_id, "status": {"$in": ["created", "complete"]}}
+        totals = await self._orders.totals(criteria, by="status", of="ticket.price_cents")
+        reserved, _ = totals.get("created", (0, 0))
+        sold, earnings_cents = totals.get("complete", (0, 0))
+        return Takings(reserved=reserved, sold=sold, earnings_cents=earnings_cents)
 
     async def ticket(self, ticket_id: str) -> Ticket:
         """Our copy of a ticket; one listed a moment ago is waited for. Raises NoSuchTicket, Unavailable."""
@@ -67,6 +93,10 @@ class Orders:
         if ticket is None:
             raise NoSuchTicket
         return ticket
+
+    async def knows(self, ticket_id: str) -> bool:
+        """Whether we have heard of the ticket: asked by anybody, so nothing is waited for."""
+        return await self._tickets.find(id=ticket_id) is not None
 
     async def follow_ticket(self, ticket: Ticket) -> None:
         """Keep this as our copy, if it is the next version. Raises EarlierEventUnderWay."""

@@ -1,14 +1,14 @@
 """The HTTP routes of the orders service."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from orders.config import Settings
-from orders.models import NotRefunded, Order, place, refund, withdraw
+from orders.models import NoSuchTicket, NotRefunded, Order, hold_of, place, refund, withdraw
 from orders.repository import Orders
-from orders.schemas import OrderIn, OrderOut, OrdersOut, RefundOut
+from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
 from ticketing_common.app import part
 from ticketing_common.auth import CurrentUser
 from ticketing_common.clock import now
@@ -38,12 +38,40 @@ async def list_orders(
     response: Response,
     user: CurrentUser,
     orders: OrdersDep,
+    newest_first: Annotated[bool, Query(alias="newestFirst")] = False,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     cursor: Cursor = None,
 ) -> OrdersOut:
-    """One's own orders, oldest first; a `Link` header leads to more."""
-    found = await orders.page(user.id, limit + 1, cursor)
+    """One's own orders, oldest first or newest first; a `Link` header leads to more."""
+    found = await orders.page(user.id, limit + 1, cursor, newest_first=newest_first)
     return OrdersOut(orders=[OrderOut.of(order) for order in cut_page(found, limit, request, response)])
+
+
+@router.get("/sales")
+async def list_sales(
+    request: Request,
+    response: Response,
+    user: CurrentUser,
+    orders: OrdersDep,
+    status: Literal["created", "complete", "refunded"] = "complete",
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Cursor = None,
+) -> SalesOut:
+    """The orders of the tickets that one sells, newest first, and what all one's sales amount to.
+
+    A `Link` header leads to more.
+    """
+    found = await orders.sales(user.id, status, limit + 1, cursor)
+    return SalesOut.of(cut_page(found, limit, request, response), await orders.takings(user.id))
+
+
+@router.get("/holds/{ticket_id}")
+async def show_hold(ticket_id: str, orders: OrdersDep) -> HoldOut:
+    """Whether a ticket is free, reserved or sold, whoever asks."""
+    last = await orders.last_of(ticket_id)
+    if last is None and not await orders.knows(ticket_id):
+        raise NoSuchTicket
+    return HoldOut.of(hold_of(last))
 
 
 @router.get("/{order_id}")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from orders.models import Order, Refund
+from orders.models import Hold, Order, Refund, Takings
 from ticketing_common.events import Reason, Status
 from ticketing_common.money import Dollars, to_dollars
 from ticketing_common.wire import Body, Says, Wire
@@ -46,6 +46,34 @@ class OrderOut(Wire):
 
 class OrdersOut(Wire):
     orders: list[OrderOut]
+
+
+class SalesOut(OrdersOut):
+    reserved: int
+    """How many of all one's sales wait for their payment."""
+    sold: int
+    """How many are paid, and not given back."""
+    earnings: Dollars
+    """The prices of those sold, as they were ordered."""
+
+    @classmethod
+    def of(cls, page: list[Order], takings: Takings) -> "SalesOut":
+        return cls(
+            orders=[OrderOut.of(order) for order in page],
+            reserved=takings.reserved,
+            sold=takings.sold,
+            earnings=to_dollars(takings.earnings_cents),
+        )
+
+
+class HoldOut(Wire):
+    status: Literal["free", "reserved", "sold"]
+    until: AwareDatetime | None
+    """When a reservation ends, unless it is paid."""
+
+    @classmethod
+    def of(cls, hold: Hold) -> "HoldOut":
+        return cls(status=hold.status, until=hold.until)
 
 
 class RefundOut(Wire):
