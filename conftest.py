@@ -7,6 +7,6 @@ first, lest the folders take their names.
 from contextlib import suppress
 from importlib import import_module
 
-for package in ("auth", "tickets", "orders", "payments", "expiration"):
+for package in ("auth", "tickets", "orders", "payments", "expiration", "client"):
     with suppress(ModuleNotFoundError):  # a service's tests run without the other services
         import_module(package)

@@ -62,14 +62,14 @@ def _set_cookie(response: Response, value: str, max_age: int, settings: SessionS
     )
 
 
-def _user_of(request: Request) -> User | None:
+def user_of(request: Request) -> User | None:
     token = request.cookies.get(COOKIE)
     return verify(token, request.app.state.settings.jwt_key) if token else None
 
 
 # Dependencies are async because FastAPI sends plain functions to a thread, which costs more than they do.
 async def optional_user(request: Request) -> User | None:
-    return _user_of(request)
+    return user_of(request)
 
 
 OptionalUser = Annotated[User | None, Depends(optional_user)]
@@ -92,4 +92,4 @@ def lacks_session(request: Request) -> bool:
     """
     route = request.scope.get("route")
     wants = isinstance(route, APIRoute) and any(d.call is current_user for d in route.dependant.dependencies)
-    return wants and _user_of(request) is None
+    return wants and user_of(request) is None

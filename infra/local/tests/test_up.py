@@ -77,6 +77,7 @@ def test_it_says_what_is_ready_and_what_to_do_next(up: Callable[..., Up], until:
         "payments",
         "expiration",
         "worker",
+        "client",
         "ingress",
     ]:
         assert f"  {part:<10}  ready " in market.screen
@@ -95,12 +96,14 @@ def test_it_stops_in_order_and_leaves_no_process(
     market = up()
     until(lambda: market.is_ready)
     parts = market.parts
-    assert len(parts) == 9
+    assert len(parts) == 10
     market.process.send_signal(number)
     assert market.process.wait(timeout=10) == 0
     assert not any(map(is_alive, parts))
     assert not (market.data_dir / "stack.env").exists()
-    steps = [market.screen.index(f"stopping {who}") for who in ["ingress", "auth", "stripe", "redis"]]
+    steps = [
+        market.screen.index(f"stopping {who}") for who in ["ingress", "client", "auth", "stripe", "redis"]
+    ]
     assert steps == sorted(steps)
 
 
@@ -120,7 +123,7 @@ def test_asked_twice_it_kills_at_once(up: Callable[..., Up], until: Until, is_al
     until(lambda: market.is_ready)
     parts = market.parts
     market.process.send_signal(signal.SIGINT)
-    until(lambda: "stopping auth" in market.screen)
+    until(lambda: "stopping client" in market.screen)
     market.process.send_signal(signal.SIGINT)
     assert market.process.wait(timeout=5) == 130  # they would have had 10 s
     assert not any(map(is_alive, parts))
@@ -144,7 +147,7 @@ def test_kill_9_of_any_part_and_the_market_goes_on(up: Callable[..., Up], until:
     until(lambda: market.is_ready)
     for part in market.parts:
         os.kill(part, signal.SIGKILL)
-    until(lambda: market.screen.count("was killed by SIGKILL: it starts again") == 9)
+    until(lambda: market.screen.count("was killed by SIGKILL: it starts again") == 10)
 
     def all_serve() -> bool:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ticketing_common.testing.servers import find_binary
 from ticketing_local import quiet
 from ticketing_local.claims import loopbacks
-from ticketing_local.probes import http_ok
+from ticketing_local.probes import http_answers
 from ticketing_local.process import Part, inherited
 
 ROUTES = {
@@ -15,7 +15,9 @@ ROUTES = {
     "/api/orders": "orders",
     "/api/payments": "payments",
 }
-_PAGE = Path(__file__).parent / "page"
+SITE = "client"
+"""Who gets the rest, all but these."""
+_NOT_ROUTED = "/api /api/* /healthz /readyz /metrics"
 
 # The contract's words: a client cannot tell, and need not, whether the ingress or a service answered.
 _NOT_FOUND = "Not found"
@@ -34,7 +36,9 @@ def ingress(port: int, ports: dict[str, int], data_dir: Path, patience_seconds: 
     command = [find_binary("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
     # Caddy keeps an identity and a cache in the user's home otherwise.
     homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    return Part("ingress", command, inherited() | homes, http_ok(port, "/"), quiet.of_caddy)
+    # Its own answer, whichever service is down.
+    is_ready = http_answers(port, "/healthz", 404)
+    return Part("ingress", command, inherited() | homes, is_ready, quiet.of_caddy)
 
 
 def caddyfile(port: int, ports: dict[str, int], patience_seconds: int) -> str:
@@ -69,14 +73,12 @@ http://:{port} {{
 		max_size 64KiB
 	}}
 {routes}
-	handle / {{
-		root "{_PAGE}"
-		rewrite /index.html
-		header Cache-Control no-cache
-		file_server
+	@not_routed path {_NOT_ROUTED}
+	handle @not_routed {{
+		error 404
 	}}
 	handle {{
-		error 404
+{_proxy(ports[SITE], patience_seconds)}
 	}}
 	handle_errors {{
 		header {{
@@ -112,12 +114,18 @@ http://:{port} {{
 def _route(path: str, port: int, patience_seconds: int) -> str:
     """The path itself and what is below it, but not `/api/ticketsfoo`."""
     name = path.rpartition("/")[2]
-    # Keep-alive below uvicorn's 5 s, so that no request goes into a connection that is just being closed.
-    # Event streams need no flush_interval: Caddy knows them by their type. (-1 would keep it from telling the
-    # service that a listener has gone.)
     return f"""
 	@{name} path {path} {path}/*
 	handle @{name} {{
+{_proxy(port, patience_seconds)}
+	}}"""
+
+
+def _proxy(port: int, patience_seconds: int) -> str:
+    # Keep-alive below uvicorn's 5 s, so that no request goes into a connection that is just being closed.
+    # Event streams need no flush_interval: Caddy knows them by their type. (-1 would keep it from telling the
+    # service that a listener has gone.)
+    return f"""\
 		reverse_proxy 127.0.0.1:{port} {{
 			transport http {{
 				dial_timeout 2s
@@ -125,8 +133,7 @@ def _route(path: str, port: int, patience_seconds: int) -> str:
 				keepalive 4s
 				compression off
 			}}
-		}}
-	}}"""
+		}}"""
 
 
 def _respond(status: int | str, message: str) -> str:

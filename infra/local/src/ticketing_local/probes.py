@@ -8,8 +8,8 @@ from ticketing_common.testing.servers import Server, answers
 Probe = Callable[[], Awaitable[bool]]
 
 
-def http_ok(port: int, path: str) -> Probe:
-    """It answers GET with 200. By hand, so that a poll every 0.1 s for each part costs next to nothing."""
+def http_answers(port: int, path: str, status: int = 200) -> Probe:
+    """It answers GET with this status. By hand: a poll every 0.1 s for each part costs next to nothing."""
 
     async def probe() -> bool:
         try:
@@ -17,7 +17,7 @@ def http_ok(port: int, path: str) -> Probe:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 try:
                     writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-                    return (await reader.readline()).split()[1:2] == [b"200"]
+                    return (await reader.readline()).split()[1:2] == [b"%d" % status]
                 finally:
                     writer.close()
         except OSError:  # TimeoutError is one

@@ -23,6 +23,8 @@ class Stores:
     nats_url: str
     redis_url: str
     stripe_api_base: str
+    stripe_js: str
+    """The script that browsers load."""
     stripe_port: int | None
     """The port for our stand-in; None with a Stripe elsewhere."""
 
@@ -58,7 +60,8 @@ def find_stores(settings: Settings) -> Stores:
     else:
         stripe_port = free_port()
     stripe_api_base = settings.stripe_api_base or f"http://127.0.0.1:{stripe_port}"
-    return Stores(parts, elsewhere, mongo_url, nats_url, redis_url, stripe_api_base, stripe_port)
+    stripe_js = f"{stripe_api_base}/v3/" if stripe_port else "https://js.stripe.com/v3/"
+    return Stores(parts, elsewhere, mongo_url, nats_url, redis_url, stripe_api_base, stripe_js, stripe_port)
 
 
 def without_password(url: str) -> str:

@@ -1,0 +1,67 @@
+"""Errors as pages, for those who asked for a page; scripts get the JSON that every service answers."""
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from client.views import page
+from ticketing_common.auth import user_of
+from ticketing_common.errors import ErrorBody
+
+_HEADINGS = {
+    401: "This is somebody else's",
+    403: "That came from another site",
+    404: "There is nothing here",
+    405: "That does not work here",
+    413: "That was too much",
+    429: "Slow down a little",
+    503: "We'll be back in a moment",
+}
+
+
+class ErrorPages:
+    """Turns a JSON error into a page in the site's design."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or "text/html" not in Headers(scope=scope).get("accept", ""):
+            return await self._app(scope, receive, send)
+        held: Message | None = None
+        body = b""
+
+        async def send_page(message: Message) -> None:
+            nonlocal held, body
+            if message["type"] == "http.response.start" and _is_error(message):
+                held = message
+                return
+            if held is None:
+                return await send(message)
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                await _page(Request(scope), held, body)(scope, receive, send)
+
+        await self._app(scope, receive, send_page)
+
+
+def _is_error(start: Message) -> bool:
+    kind = Headers(raw=start["headers"]).get("content-type", "")
+    return start["status"] >= 400 and kind.startswith("application/json")
+
+
+def _page(request: Request, start: Message, body: bytes) -> ASGIApp:
+    status = start["status"]
+    headers = MutableHeaders(raw=start["headers"])
+    del headers["content-type"], headers["content-length"]
+    return page(
+        request,
+        "error.html",
+        user_of(request),
+        status=status,
+        headers=dict(headers),
+        heading=_HEADINGS.get(status, "Something went wrong"),
+        message=ErrorBody.model_validate_json(body).errors[0].message,
+        status_code=status,
+        reference=headers.get("x-request-id"),
+    )

@@ -1,0 +1,81 @@
+"""Signing up, in and out."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request, Response
+
+from client.market import Refused
+from client.models import safe_next
+from client.sentences import TRY_AGAIN, sentence, wait
+from client.views import page
+from client.visitor import MarketDep, see_other
+from ticketing_common.auth import OptionalUser, end_session
+from ticketing_common.errors import Unavailable
+
+router = APIRouter(prefix="/auth")
+
+Field = Annotated[str, Form()]
+How = Literal["signup", "signin"]
+
+
+@router.get("/signout")
+async def ask_to_sign_out(request: Request, user: OptionalUser) -> Response:
+    return page(request, "signout.html", user) if user else see_other("/")
+
+
+@router.post("/signout")
+async def sign_out(request: Request) -> Response:
+    """Needs no service: the session is all in the cookie."""
+    answer = see_other("/?said=signed-out")
+    end_session(answer, request.app.state.settings)
+    return answer
+
+
+@router.get("/{how}")
+async def show_form(how: How, request: Request, user: OptionalUser, next: str = "") -> Response:
+    if user:
+        return see_other(safe_next(next))
+    return _form(request, how, next)
+
+
+@router.post("/{how}")
+async def enter(
+    how: How,
+    request: Request,
+    market: MarketDep,
+    email: Field = "",
+    password: Field = "",
+    next: Field = "",
+) -> Response:
+    try:
+        cookie = await market.enter(how, email, password)
+    except Refused as refused:
+        errors = {detail.field or "": sentence(detail) for detail in refused.details}
+        if refused.retry_after:
+            errors = {"": wait(refused.retry_after)}
+        return _form(request, how, next, email=email, errors=errors, status=refused.status)
+    except Unavailable:
+        return _form(request, how, next, email=email, errors={"": TRY_AGAIN}, status=503)
+    answer = see_other(safe_next(next))
+    answer.headers["Set-Cookie"] = cookie
+    return answer
+
+
+def _form(
+    request: Request,
+    how: How,
+    next: str,
+    *,
+    email: str = "",
+    errors: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    return page(
+        request,
+        f"{how}.html",
+        None,
+        status=status,
+        next=safe_next(next),
+        email=email,
+        errors=errors or {},
+    )
