@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local
 SOURCES := $(addsuffix /src,$(PACKAGES))
 
-.PHONY: help up demo test lint format lock clean
+.PHONY: help up demo screenshots test lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -16,6 +16,9 @@ up: .venv/installed ## run the whole market on http://localhost:8000 (PORT, DATA
 
 demo: .venv/installed ## in a second shell: list, order, pay, decline, refund and expire, as a timeline
 	@$(BIN)/python -P -m ticketing_local.demo
+
+screenshots: .venv/installed ## every page of the site as a picture, into screenshots/ (needs chromium)
+	@$(BIN)/python -P -m ticketing_local.screenshots
 
 test: .venv/installed ## all tests, on real servers
 	@$(BIN)/python -m pytest

@@ -55,7 +55,6 @@ class Order(Wire):
 
 class Refund(Wire):
     status: Literal["pending", "done", "failed"]
-    message: str
 
 
 class Sales(Wire):

@@ -65,10 +65,15 @@ async def _plant(stack: Stack, console: Console) -> None:
 def _welcome(stack: Stack, settings: Settings, console: Console) -> None:
     took = time.monotonic() - BEGAN
     env_file = settings.data_dir / "stack.env"
+    card = (
+        ""
+        if settings.stripe_api_base
+        else "\n  Test card      4242 4242 4242 4242, any date to come, any code"
+    )
     console.say(f"""
 {console.paint(f"Ready after {took:.1f} s:", 1)} {console.paint(stack.base_url, 4)}
 
-  Demo seller    {EMAIL}, password {PASSWORD}
+  Demo seller    {EMAIL}, password {PASSWORD}{card}
   See it work    {_again("make demo", settings)}
   For scripts    set -a; . {env_file}
   Full logs      {settings.data_dir / "logs"}

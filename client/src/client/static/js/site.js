@@ -1,6 +1,6 @@
 // What every page does: forms are sent once, prices become money, times stay true, what is down is tried again.
 
-import { agoText } from "./times.js";
+import { tellTimes } from "./times.js";
 
 // A page that the back button brings from memory may tell of yesterday.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
@@ -30,9 +30,9 @@ document.addEventListener("focusout", ({ target }) => {
   if (/^(\d+\.?\d{0,2}|\.\d{1,2})$/.test(amount)) target.value = Number(amount).toFixed(2);
 });
 
-setInterval(() => {
-  for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = agoText(time.dateTime);
-}, 30_000);
+tellTimes();
+setInterval(tellTimes, 30_000);
+document.addEventListener("content", tellTimes);
 
 const menu = document.querySelector("details.menu");
 addEventListener("click", (event) => menu && !menu.contains(event.target) && menu.removeAttribute("open"));

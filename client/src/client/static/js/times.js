@@ -11,6 +11,17 @@ export function agoText(iso) {
   return new Date(iso).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 }
 
+/** Keeps `ago` true, and turns UTC into the visitor's own time. */
+export function tellTimes() {
+  for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = agoText(time.dateTime);
+  for (const time of document.querySelectorAll("time[data-clock]")) {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  }
+  for (const time of document.querySelectorAll("time[data-day]")) {
+    time.textContent = new Date(time.dateTime).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+  }
+}
+
 /** Milliseconds until a moment by the server's clock: of the visitor's only the running matters, not the setting. */
 export function countdown({ until, now }, since = Date.now()) {
   const all = Date.parse(until) - Date.parse(now);
