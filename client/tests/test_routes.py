@@ -124,3 +124,16 @@ async def test_no_other_file_is_served(site, path):
 async def test_it_is_alive_and_ready_whatever_is_down(site):
     assert (await site.get("/healthz")).status_code == 200
     assert (await site.get("/readyz")).status_code == 200
+
+
+async def test_head_is_answered_as_get_is_but_without_the_page(site):
+    answer = await site.head("/auth/signin", headers=PAGE)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert answer.content == b""
+
+
+async def test_pages_are_sent_compressed(site):
+    answer = await site.get("/auth/signin", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "Sign in" in answer.text

@@ -1,6 +1,7 @@
 """The composition root of the web site."""
 
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 
 from client.config import Settings
 from client.error_pages import ErrorPages
@@ -27,7 +28,8 @@ def create(settings: Settings) -> FastAPI:
     )
     app.add_exception_handler(NotSignedIn, to_sign_in)
     app.add_middleware(ErrorPages)
-    app.add_middleware(SafeHeaders)  # the outermost
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(GZipMiddleware, compresslevel=5)  # the outermost
     return app
 
 
