@@ -23,7 +23,7 @@ from payments.schedule import is_overdue, task
 from payments.stripe_api import StripeApi, StripeUnavailable
 from ticketing_common import mongo
 from ticketing_common.clock import now
-from ticketing_common.config import Secret, Settings, load
+from ticketing_common.config import MongoSettings, Secret, load
 from ticketing_common.jetstream import Bus
 from ticketing_common.logs import configure_logs
 from ticketing_common.outbox import Relay
@@ -34,7 +34,7 @@ _AT_ONCE = timedelta(hours=1)
 _SECOND_LOOK_AFTER = 2.0
 
 
-class ReconcileSettings(Settings):
+class ReconcileSettings(MongoSettings):
     stripe_key: Secret
     stripe_api_base: str = "https://api.stripe.com"
     mongo_uri_orders: str | None = Field(None, repr=False)

@@ -8,6 +8,6 @@ from client.routes import account, orders, sales, static, tickets
 router = APIRouter(include_in_schema=False)
 for pages in (account, tickets, orders, sales, static):
     for route in pages.router.routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods:
+        if isinstance(route, APIRoute) and route.methods == {"GET"}:
             route.methods.add("HEAD")  # as every web site answers it: monitors and link previews ask so
     router.include_router(pages.router)

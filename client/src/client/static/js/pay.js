@@ -35,7 +35,7 @@ export function startPaying(orderId, decided) {
     show("form");
     card.mount("#card-input");
     card.on("change", ({ error }) => say(error?.message));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => card.update({ style: style() }));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => find("form") && card.update({ style: style() }));
     find("form").onsubmit = (event) => {
       event.preventDefault();
       if (!busy) submit(stripe, card);
@@ -60,6 +60,7 @@ export function startPaying(orderId, decided) {
     let answer = await post(orderId, token);
     if (answer.status === 202) {
       const { error } = await stripe.handleNextAction({ clientSecret: (await answer.json()).clientSecret });
+      find("button")?.focus(); // the bank had it, and the card's fields can't take it back yet
       if (error) remember(error.message);
       answer = await post(orderId, token); // what came of it, the market knows
     }
@@ -134,6 +135,6 @@ function style() {
   const bad = getComputedStyle(document.getElementById("pay-problem")).color;
   return {
     base: { color: ours.color, fontSize: ours.fontSize, fontFamily: ours.fontFamily, iconColor: soft, "::placeholder": { color: soft } },
-    invalid: { color: bad, iconColor: bad },
+    invalid: { color: bad },
   };
 }
