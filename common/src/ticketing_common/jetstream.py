@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import nats
 import nats.errors
 from nats.aio.client import Client
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import NoStreamResponseError, NotFoundError
 
 from ticketing_common.events import Event
@@ -69,6 +69,22 @@ class Bus:
             await self.js.add_stream(STREAM)
         except nats.js.errors.BadRequestError:  # it exists with other settings
             await self.js.update_stream(STREAM)
+
+    async def stream(self) -> StreamInfo:
+        """The stream as it is now; a server that lost it is given it again. Raises one of DOWN."""
+        if not self._client.is_connected:
+            raise nats.errors.ConnectionClosedError
+        async with asyncio.timeout(2):
+            try:
+                return await self.js.stream_info(str(STREAM.name))
+            except NotFoundError:
+                await self.ensure_stream()
+                return await self.js.stream_info(str(STREAM.name))
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was lost and re-made: what was on its way to us then is lost with it."""
+        return self._client.stats["reconnects"]
 
     async def publish(self, event: Event) -> None:
         """Publish and wait until the server has the event on disk. Raises one of DOWN."""

@@ -13,6 +13,7 @@ from ticketing_common.listener import Listener
 from ticketing_common.outbox import Relay
 from tickets import routes
 from tickets.config import Settings
+from tickets.feed import Feed
 from tickets.handlers import HANDLERS
 from tickets.repository import Tickets
 
@@ -23,15 +24,16 @@ def create(settings: Settings) -> FastAPI:
     relay = Relay(bus)
     tickets = Tickets(database, relay)
     listener = Listener(bus, "tickets", HANDLERS, tickets, DeadLetters(database))
+    feed = Feed(bus)
     return create_app(
         Parts(
             name="tickets",
             settings=settings,
             router=routes.router,
             docs=routes.PREFIX,
-            state={"tickets": tickets},
+            state={"tickets": tickets, "feed": feed},
             prepare=[tickets.ensure_indexes],
-            jobs=[relay.run, listener.run],
+            jobs=[relay.run, listener.run, feed.run],
             checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
             close=[bus.close],
         )

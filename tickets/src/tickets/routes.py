@@ -1,15 +1,18 @@
 """The HTTP routes of the tickets service."""
 
+import asyncio
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from ticketing_common.app import part
 from ticketing_common.auth import CurrentUser, OptionalUser
 from ticketing_common.money import to_cents
 from ticketing_common.mongo import new_id
 from ticketing_common.pages import Cursor, cut_page
+from ticketing_common.sse import EventStream
+from tickets.feed import Feed
 from tickets.models import Ticket, edit
 from tickets.repository import Tickets
 from tickets.schemas import TicketIn, TicketOut
@@ -18,9 +21,29 @@ PREFIX = "/api/tickets"
 router = APIRouter(prefix=PREFIX, tags=["tickets"])
 
 TicketsDep = Annotated[Tickets, Depends(part("tickets"))]
+FeedDep = Annotated[Feed, Depends(part("feed"))]
+DrainingDep = Annotated[asyncio.Event, Depends(part("draining"))]
 
 
-@router.get("")
+async def tell_position(feed: FeedDep, response: Response) -> None:
+    """Says from where the events lead on. Noted before the database is asked, so that none falls between."""
+    if feed.position is not None:
+        response.headers["Last-Event-ID"] = str(feed.position)
+
+
+POSITION: Any = {
+    200: {
+        "headers": {
+            "Last-Event-ID": {
+                "description": "With it, the events lead on from this answer without a gap",
+                "schema": {"type": "string"},
+            }
+        }
+    }
+}
+
+
+@router.get("", dependencies=[Depends(tell_position)], responses=POSITION)
 async def list_tickets(
     request: Request,
     response: Response,
@@ -39,7 +62,25 @@ async def list_tickets(
     return [TicketOut.of(ticket) for ticket in cut_page(found, limit, request, response)]
 
 
-@router.get("/{ticket_id}")
+@router.get("/events", response_class=EventStream, status_code=200)
+async def follow_tickets(
+    feed: FeedDep,
+    draining: DrainingDep,
+    last_event_id: Annotated[
+        str | None, Header(description="The event seen last; an unknown one: live")
+    ] = None,
+    last_known: Annotated[
+        str | None, Query(alias="lastEventId", description="The same, for a page that opens its first stream")
+    ] = None,
+) -> EventStream:
+    """Each `ticket.created` and `ticket.updated` as it happens, as Server-Sent Events.
+
+    `data` is the ticket as it has become. One that is seen twice has the same version.
+    """
+    return EventStream(feed.listen(last_event_id or last_known), draining)
+
+
+@router.get("/{ticket_id}", dependencies=[Depends(tell_position)], responses=POSITION)
 async def show_ticket(ticket_id: str, tickets: TicketsDep) -> TicketOut:
     """One ticket, whoever asks."""
     return TicketOut.of(await tickets.get(ticket_id))
