@@ -1,13 +1,29 @@
-"""Owns what every test here drives the server with: the real stripe package, and raw HTTP."""
+"""Owns what every test here drives the server with: the real stripe package, raw HTTP, and a browser."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
+import uvicorn
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import Browser, ConsoleMessage, Error, Frame, FrameLocator, Page, async_playwright
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 from stripe import PaymentIntent, StripeClient
 
 from stripe_stand_in.testing import StripeApi
+
+_SITE = Path(__file__).parent / "site"
 
 
 def client_of(api: StripeApi) -> StripeClient:
@@ -46,3 +62,147 @@ def create(client: StripeClient) -> Callable[..., PaymentIntent]:
         return client.v1.payment_intents.create({**usual, **params})  # type: ignore[arg-type]
 
     return create
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's chromium, or the one that CHROMIUM names; it loads nothing but what a test asks for."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert chromium, "the browser tests need chromium: apt-get install chromium"
+    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)],
+        )
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Site:
+    """An origin of its own, whose page (in the folder site) takes cards under a strict policy."""
+
+    url: str
+    asked: list[str] = field(default_factory=list)
+    """All that came in."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(stripe_api: StripeApi) -> AsyncIterator[Site]:
+    # The least that a page needs.
+    policy = (
+        f"default-src 'none'; script-src 'self' {stripe_api.url}; frame-src {stripe_api.url}; "
+        "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
+    )
+
+    async def serve(request: Request) -> Response:
+        body = (await request.body()).decode()
+        site.asked.append(f"{request.method} {request.url} {request.headers} {body}")
+        headers = {"Content-Security-Policy": policy}
+        if request.url.path == "/":
+            page = (_SITE / "index.html").read_text().replace("STRIPE_JS", stripe_api.script)
+            return Response(page, headers=headers, media_type="text/html")
+        file = _SITE / request.url.path[1:]
+        return FileResponse(file, headers=headers) if file.is_file() else Response(status_code=204)
+
+    app = Starlette(routes=[Route("/{path:path}", serve, methods=["GET", "POST"])])
+    listener = socket.create_server(("127.0.0.1", 0))
+    site = Site(f"http://localhost:{listener.getsockname()[1]}")
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    yield site
+    server.should_exit = True
+    await serving
+
+
+class CardPage:
+    """The site's page with a card Element in it; otherwise a page as Playwright has them."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.problems: list[str] = []
+        """What the browser complained of: broken policies and uncaught errors above all."""
+        page.on("console", self._said)
+        page.on("pageerror", self._failed)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
+
+    def _failed(self, error: Error) -> None:
+        self.problems.append(str(error))
+
+    def forget(self) -> None:
+        self._page.remove_listener("console", self._said)
+        self._page.remove_listener("pageerror", self._failed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._page, name)
+
+    def card(self, container: str = "#card") -> FrameLocator:
+        return self._page.frame_locator(f"{container} iframe")
+
+    async def type_card(self, number: str = "4242424242424242", rest: str = "1234123") -> None:
+        """As a buyer does, who then goes elsewhere."""
+        await self.card().locator("[name=cardnumber]").fill(number)
+        await self.card().locator("[name=exp-date]").focus()
+        await self._page.keyboard.type(rest)
+        await self._page.locator("#pay").focus()
+        await self.until("told.some(([, event]) => event === 'blur')")
+
+    async def until(self, condition: str) -> None:
+        """Playwright's own way evaluates text in the page, which the policy forbids."""
+        await self._page.evaluate(f"until(() => {condition})")
+
+    async def told(self, element: str, event: str) -> list[Any]:
+        heard = await self._page.evaluate("told")
+        return [detail for which, what, detail in heard if (which, what) == (element, event)]
+
+    async def classes(self) -> set[str]:
+        names = await self._page.locator("#card").evaluate("container => [...container.classList]")
+        return set(names) - {"box"}
+
+
+OpenPage = Callable[..., Awaitable[CardPage]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tab(browser: Browser) -> Page:
+    """One for all tests, as a new one takes a second."""
+    return await browser.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_page(tab: Page, stripe_api: StripeApi, site: Site) -> AsyncIterator[OpenPage]:
+    """Opens the page anew; at the end it may have had no problem, unless the test has cleared its own."""
+    page = CardPage(tab)
+
+    async def open_page(
+        options: dict[str, Any] | None = None, *, key: str = stripe_api.publishable_key, width: int = 600
+    ) -> CardPage:
+        await page.set_viewport_size({"width": width, "height": 500})
+        await page.goto(site.url)
+        given = {"hidePostalCode": True} if options is None else options
+        await page.evaluate("([key, options]) => take(key, options)", [key, given])
+        await page.until("told.some(([, event]) => event === 'ready')")
+        return page
+
+    yield open_page
+    stripe_api.mend()
+    page.forget()
+    assert page.problems == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> Callable[[Frame], Awaitable[list[str]]]:
+    """What axe finds wrong with a page for those who don't see it, or don't use a mouse."""
+    script = Path(AXE_FILE_PATH).read_text()
+    rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}"
+
+    async def violations(frame: Frame) -> list[str]:
+        await frame.evaluate(script)
+        found = await frame.evaluate(f"axe.run({rules})")
+        return [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
+
+    return violations

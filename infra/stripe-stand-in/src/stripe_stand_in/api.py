@@ -1,9 +1,7 @@
 """Owns the way of a request: key, form, parameters, idempotency, work, answer, one line in the log."""
 
 import asyncio
-import base64
-import binascii
-import hmac
+import json
 import logging
 import re
 import time
@@ -15,16 +13,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from stripe_stand_in import control, faults, form, idempotency
+from stripe_stand_in import control, faults, form, idempotency, keys, public
+from stripe_stand_in.browser import files
 from stripe_stand_in.endpoints import ENDPOINTS, Endpoint
-from stripe_stand_in.errors import Json, Refusal, api_error, invalid, unauthorized
+from stripe_stand_in.errors import Json, Refusal, api_error, invalid
 from stripe_stand_in.events import Cause, Telling
 from stripe_stand_in.expand import expanded
-from stripe_stand_in.faults import Fault, Faults
+from stripe_stand_in.faults import Fault, Faults, NoAnswer
 from stripe_stand_in.idempotency import Answer
 from stripe_stand_in.ids import new_id
+from stripe_stand_in.keys import Caller
 from stripe_stand_in.routes import Call
 from stripe_stand_in.settings import Settings
 from stripe_stand_in.store import Store
@@ -36,14 +35,6 @@ _BODY_SECONDS = 10
 log = logging.getLogger("stripe_stand_in")
 
 
-class NoAnswer(Response):
-    """The connection is cut in the middle of an answer, as when the other side dies."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-length", b"1000")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
 def build(store: Store, settings: Settings) -> Starlette:
     """The application. One thread runs it and no work awaits anything, so no two calls ever work at once."""
     keys_in_use: set[str] = set()
@@ -51,22 +42,36 @@ def build(store: Store, settings: Settings) -> Starlette:
     telling = Telling(wanted=settings.webhook_url is not None)
     chores = Chores(store, telling, settings.webhook_url, settings.webhook_secrets)
 
+    def caller_with(key: str | None) -> Caller:
+        return keys.caller(key, settings.stripe_key, settings.stripe_publishable_key)
+
     async def serve(request: Request, endpoint: Endpoint | None) -> Response:
         started = time.perf_counter()
         request_id = new_id("req_")
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        bearer = keys.borne(request.headers.get("authorization", ""))
+        caller = caller_with(bearer)
         try:
-            if endpoint is None or endpoint.needs_key:
-                _authorize(request.headers.get("authorization", ""), settings.stripe_key)
             if endpoint is None:
-                raise _unknown_url(request)
+                raise keys.refusal(caller, bearer) if caller == Caller.ANYBODY else _unknown_url(request)
+            tree = None
+            if bearer is None and endpoint.who == Caller.BROWSER:
+                tree = await _form(request, endpoint)
+                if isinstance(parameter := tree.pop("key", None), str):
+                    # As Stripe.js sends the publishable key; it is no place for the secret one.
+                    bearer, caller = parameter or None, caller_with(parameter)
+                    caller = Caller.ANYBODY if caller == Caller.SERVER else caller
+            if caller < endpoint.who:
+                raise keys.refusal(caller, bearer)
             operation = f"{endpoint.method} {endpoint.path}"
-            delay, worst = rules.strike(operation, by_name_only=not endpoint.needs_key)
+            delay, worst = rules.strike(operation, by_name_only=endpoint.who == Caller.ANYBODY)
             await asyncio.sleep(delay)
             if worst and worst.kind == "down":
                 return NoAnswer()
             with idempotency.in_use(keys_in_use, key):
-                answer = await _perform(request, endpoint, store, telling, request_id, key, worst)
+                answer = await _perform(
+                    request, endpoint, tree, caller, store, telling, request_id, key, worst
+                )
             chores.wake()
             if worst and worst.kind == "lost":
                 return NoAnswer()
@@ -81,6 +86,8 @@ def build(store: Store, settings: Settings) -> Starlette:
         note = f" {answer.code}" if answer.code else " replayed" if answer.original_request else ""
         path = _printable(request.scope["path"])
         log.info("%s %s %d%s %.1f ms", request.method, path, answer.status, note, spent)
+        if caller != Caller.SERVER and answer.body:
+            answer = answer._replace(body=json.dumps(public.shown(json.loads(answer.body))))
         return _respond(answer, request_id, key)
 
     def route(endpoint: Endpoint) -> Route:
@@ -91,7 +98,9 @@ def build(store: Store, settings: Settings) -> Starlette:
 
     async def controlled(request: Request) -> Response:
         try:
-            _authorize(request.headers.get("authorization", ""), settings.stripe_key)
+            bearer = keys.borne(request.headers.get("authorization", ""))
+            if (caller := caller_with(bearer)) != Caller.SERVER:
+                raise keys.refusal(caller, bearer)
             body = control.handle(
                 request.method, request.url.path, await request.body(), rules, telling, store
             )
@@ -119,6 +128,7 @@ def build(store: Store, settings: Settings) -> Starlette:
             Route("/healthz", healthz),
             *(Route(path, controlled, methods=["GET", "POST", "DELETE"]) for path in control.PATHS),
             *map(route, ENDPOINTS),
+            *files.routes(rules),
         ],
         exception_handlers={HTTPException: unknown},  # Starlette's own 404 and 405
         lifespan=doing_chores,
@@ -130,18 +140,23 @@ def build(store: Store, settings: Settings) -> Starlette:
 async def _perform(
     request: Request,
     endpoint: Endpoint,
+    tree: Json | None,
+    caller: Caller,
     store: Store,
     telling: Telling,
     request_id: str,
     key: str | None,
     fault: Fault | None,
 ) -> Answer:
-    query: bytes = request.scope["query_string"]
-    tree = form.decode(query if endpoint.method == "GET" else query + b"&" + await _body(request))
+    if tree is None:
+        tree = await _form(request, endpoint)
     params: Json = endpoint.parameters(tree, "")
+    if "expand" in params and caller != Caller.SERVER:
+        raise invalid("The stand-in expands nothing without the secret key.", param="expand")
     call = Call(
         store=store,
         now=int(time.time()),
+        by=caller,
         params=params,
         object_id=request.path_params.get("id", ""),
         client_ip=request.client.host if request.client else None,
@@ -166,6 +181,11 @@ async def _perform(
         return idempotency.attempt(store, work)
 
 
+async def _form(request: Request, endpoint: Endpoint) -> Json:
+    query: bytes = request.scope["query_string"]
+    return form.decode(query if endpoint.method == "GET" else query + b"&" + await _body(request))
+
+
 async def _body(request: Request) -> bytes:
     body = bytearray()
     try:
@@ -183,28 +203,6 @@ async def _body(request: Request) -> bytes:
             "you have questions, we can help at https://support.stripe.com/."
         )
     return bytes(body)
-
-
-def _authorize(header: str, stripe_key: str) -> None:
-    scheme, _, credentials = header.partition(" ")
-    key = credentials.strip()
-    if scheme.lower() == "basic":
-        try:
-            key = base64.b64decode(key, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
-            key = ""
-    elif scheme.lower() != "bearer":
-        key = ""
-    if not key:
-        raise unauthorized(
-            "You did not provide an API key. You need to provide your API key in the Authorization "
-            "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See "
-            "https://stripe.com/docs/api#authentication for details, or we can help at "
-            "https://support.stripe.com/."
-        )
-    if not hmac.compare_digest(key.encode(), stripe_key.encode()):
-        shown = key[:8] + "*" * (len(key) - 12) + key[-4:] if len(key) > 16 else "*" * len(key)
-        raise unauthorized(f"Invalid API Key provided: {shown}")
 
 
 def _unknown_url(request: Request) -> Refusal:

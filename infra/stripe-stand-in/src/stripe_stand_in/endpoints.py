@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from stripe_stand_in import routes
 from stripe_stand_in.errors import Json
+from stripe_stand_in.keys import Caller
 from stripe_stand_in.parameters import (
     Parser,
     boolean,
@@ -96,13 +97,20 @@ class Endpoint(NamedTuple):
     path: str
     parameters: Parser
     work: Callable[[routes.Call], Json]
-    needs_key: bool = True
+    who: Caller = Caller.SERVER
+    """Who may call it, at least."""
 
 
 ENDPOINTS = (
     Endpoint("POST", "/v1/payment_intents", fields(_CREATE, ("amount", "currency")), routes.create_intent),
     Endpoint("GET", "/v1/payment_intents", fields(_LIST), routes.list_intents),
-    Endpoint("GET", "/v1/payment_intents/{id}", fields(_EXPAND), routes.retrieve_intent),
+    Endpoint(
+        "GET",
+        "/v1/payment_intents/{id}",
+        fields(_EXPAND | {"client_secret": text}),
+        routes.show_intent,
+        Caller.BROWSER,
+    ),
     Endpoint("POST", "/v1/payment_intents/{id}", fields(_UPDATE), routes.update_intent),
     Endpoint(
         "POST",
@@ -117,7 +125,7 @@ ENDPOINTS = (
         "/v1/payment_intents/{id}/_authenticate",
         fields({"client_secret": text, "success": boolean}, ("client_secret", "success")),
         routes.authenticate_intent,
-        needs_key=False,  # as with Stripe.js, the client secret is enough
+        Caller.ANYBODY,  # the client secret is enough
     ),
     Endpoint("POST", "/v1/refunds", fields(_REFUND), routes.create_refund),
     Endpoint(
@@ -129,9 +137,19 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/events/{id}", fields(_EXPAND), routes.retrieve_event),
     Endpoint("GET", "/v1/charges/{id}", fields(_EXPAND), routes.retrieve_charge),
     Endpoint(
-        "POST", "/v1/payment_methods", fields(_EXPAND | _METHOD, ("type", "card")), routes.create_method
+        "POST",
+        "/v1/payment_methods",
+        fields(_EXPAND | _METHOD, ("type", "card")),
+        routes.create_method,
+        Caller.BROWSER,
     ),
     Endpoint("GET", "/v1/payment_methods/{id}", fields(_EXPAND), routes.retrieve_method),
-    Endpoint("POST", "/v1/tokens", fields(_EXPAND | {"card": _TOKEN_CARD}, ("card",)), routes.create_token),
+    Endpoint(
+        "POST",
+        "/v1/tokens",
+        fields(_EXPAND | {"card": _TOKEN_CARD}, ("card",)),
+        routes.create_token,
+        Caller.BROWSER,
+    ),
     Endpoint("GET", "/v1/tokens/{id}", fields(_EXPAND), routes.retrieve_token),
 )

@@ -4,6 +4,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
 from stripe_stand_in.errors import Json, Refusal, invalid
 from stripe_stand_in.ids import new_id
 
@@ -28,7 +31,7 @@ class Fault:
 
     kind: Kind
     operation: str | None = None
-    """Method and path as the endpoint has them; None: every call of Stripe's API."""
+    """Method and path as the endpoint or the file has them; None: every call of Stripe's API."""
     share: float = 1.0
     times: int | None = None
     """After so many times it is over; None: never."""
@@ -113,3 +116,11 @@ def error(rule: Fault) -> Refusal:
 def is_kept(rule: Fault) -> bool:
     """Whether its idempotency key repeats the error, as it does once the work could have begun."""
     return rule.status not in (409, 429)
+
+
+class NoAnswer(Response):
+    """The connection is cut in the middle of an answer, as when the other side dies."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"1000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})

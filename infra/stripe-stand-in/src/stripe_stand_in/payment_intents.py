@@ -168,14 +168,18 @@ def _next_action(intent: Json, params: Json) -> Json:
     }
 
 
-def refuse_authenticate(intent: Json, client_secret: str) -> None:
-    """Unless the intent waits for its buyer, and it is them."""
+def refuse_stranger(intent: Json, client_secret: str) -> None:
+    """Unless it is the buyer, who was given this intent's secret."""
     if not hmac.compare_digest(intent["client_secret"].encode(), client_secret.encode()):
         raise invalid(
             "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
             param="client_secret",
             code="payment_intent_invalid_parameter",
         )
+
+
+def refuse_authenticate(intent: Json) -> None:
+    """Unless the intent waits for its buyer."""
     if intent["status"] != "requires_action":
         cannot = "This PaymentIntent cannot be authenticated"
         raise _wrong_status(intent, cannot, _only("authenticated"), ("requires_action",))

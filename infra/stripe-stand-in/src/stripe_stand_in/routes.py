@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from stripe_stand_in import cards, charges, disputes, events, payment_intents, payment_methods, refunds
 from stripe_stand_in.errors import Json, exclusive, invalid, missing
 from stripe_stand_in.events import Cause, Telling
+from stripe_stand_in.keys import Caller
 from stripe_stand_in.payment_intents import Outcome
 from stripe_stand_in.payment_methods import SPENT, Method
 from stripe_stand_in.store import END, Store
@@ -22,6 +23,7 @@ _ONLY_WITH_CONFIRM = ("error_on_requires_action", "off_session", "return_url", "
 class Call:
     store: Store
     now: int
+    by: Caller
     params: Json
     object_id: str  # from the path; empty where the path has none
     client_ip: str | None
@@ -56,6 +58,16 @@ def create_intent(call: Call) -> Json:
     call.store.insert(intent)
     call.tell("payment_intent.created", intent)
     return _confirm(call, intent) if params.get("confirm") else _with_given_method(call, intent)
+
+
+def show_intent(call: Call) -> Json:
+    intent = retrieve_intent(call)
+    if "client_secret" in call.params:
+        payment_intents.refuse_stranger(intent, call.params["client_secret"])
+    elif call.by != Caller.SERVER:
+        message = "Missing required param: client_secret."
+        raise invalid(message, param="client_secret", code="parameter_missing")
+    return intent
 
 
 def retrieve_intent(call: Call) -> Json:
@@ -93,7 +105,8 @@ def capture_intent(call: Call) -> Json:
 def authenticate_intent(call: Call) -> Json:
     """What the buyer does at the bank, in Stripe.js: here it is one call, which no real Stripe has."""
     intent = retrieve_intent(call)
-    payment_intents.refuse_authenticate(intent, call.params["client_secret"])
+    payment_intents.refuse_stranger(intent, call.params["client_secret"])
+    payment_intents.refuse_authenticate(intent)
     method = payment_methods.find(call.store, intent["payment_method"], call.now, param="payment_method")
     if not call.params["success"]:
         intent = payment_intents.fail_authentication(intent, method.body)

@@ -21,6 +21,7 @@ class Settings:
     port: int
     data_dir: Path
     stripe_key: str
+    stripe_publishable_key: str | None
     host: str
     log_level: str
     webhook_url: str | None
@@ -45,6 +46,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         port=int(port),
         data_dir=Path(environment["DATA_DIR"]),
         stripe_key=environment["STRIPE_KEY"],
+        stripe_publishable_key=environment.get("STRIPE_PUBLISHABLE_KEY") or None,
         host=environment.get("HOST") or "127.0.0.1",
         log_level=log_level,
         webhook_url=url or None,

@@ -18,17 +18,26 @@ from urllib.parse import urlencode
 import pytest
 
 KEY = "sk_test_standin0123456789"
+PUBLISHABLE_KEY = "pk_test_standin0123456789"
 _START_SECONDS = 15.0  # far more than it takes; a loaded machine is no failure
 
 
 @dataclass(frozen=True)
 class StripeApi:
-    """A running stand-in: give `url` to the client as its base address, and `key` as its secret key."""
+    """A running stand-in: give `url` to the client as its base address, and `key` as its secret key.
+
+    A page loads `script` in place of Stripe.js, with the `publishable_key`.
+    """
 
     url: str
     key: str
+    publishable_key: str
     data_dir: Path
     process: subprocess.Popen[bytes]
+
+    @property
+    def script(self) -> str:
+        return f"{self.url}/v3/"
 
     def fault(self, **rule: Any) -> None:
         """From now on this goes wrong."""
@@ -68,6 +77,7 @@ def running(
         "HOST": "127.0.0.1",
         "DATA_DIR": str(data_dir),
         "STRIPE_KEY": KEY,
+        "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
         "LOG_LEVEL": "info",
         "WEBHOOK_URL": webhook_url or "",
         "STRIPE_WEBHOOK_SECRET": webhook_secret or "",
@@ -75,7 +85,7 @@ def running(
     command = [sys.executable, "-m", "stripe_stand_in.main"]
     with open(data_dir / "server.log", "ab") as output:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
-    api = StripeApi(f"http://127.0.0.1:{port}", KEY, data_dir, process)
+    api = StripeApi(f"http://127.0.0.1:{port}", KEY, PUBLISHABLE_KEY, data_dir, process)
     try:
         _wait_until_it_answers(api)
         yield api

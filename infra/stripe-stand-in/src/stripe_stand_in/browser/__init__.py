@@ -1,0 +1,1 @@
+"""What a buyer's browser loads in place of Stripe.js."""
