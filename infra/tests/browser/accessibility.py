@@ -1,0 +1,21 @@
+"""What axe finds wrong with a page: nothing, in light and dark, in a wide window and on a phone."""
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.async_api import Page
+
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+
+_FIND = """async () => {
+  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  return violations.flatMap(({ id, nodes }) => nodes.map((node) => [id, node.target, node.failureSummary]));
+}"""
+
+
+async def accessible(page: Page) -> None:
+    await page.evaluate(AXE_SCRIPT)
+    for size in (WIDE, PHONE):
+        await page.set_viewport_size(size)
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            assert await page.evaluate(_FIND) == [], f"{page.url}, {scheme}, {size['width']} wide"

@@ -1,0 +1,114 @@
+"""The site in a browser that runs no scripts: all but paying by card."""
+
+import pytest
+import pytest_asyncio
+from market import ordered
+from people import PASSWORD, button, email_of, heading, link_to, offered, row_of
+from playwright.async_api import expect
+
+from ticketing_common.mongo import new_id
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+REFUSED = "status of 40[04]"
+"""What a console says of a form that has to be filled in again."""
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def page(visit):
+    return await visit(java_script_enabled=False, expecting=REFUSED)
+
+
+async def test_tickets_are_searched_for_and_the_next_page_is_a_link(visit, site):
+    page = await visit(java_script_enabled=False)
+    seller = await site.person()
+    for number in range(50):
+        await offered(seller, f"Plain opera {number}")
+    await page.goto("/")
+    await page.get_by_role("searchbox", name="Search tickets").fill("plain opera")
+    await button(page, "Search").click()
+    await expect(page.get_by_role("heading", level=2)).to_have_count(48)
+    await page.get_by_role("link", name="Show more").click()
+    await expect(page.get_by_role("heading", level=2)).to_have_count(2)
+    await link_to(page, "Plain opera 0").click()
+    await expect(heading(page, "Plain opera 0")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sign in to buy")).to_be_visible()
+
+
+async def test_one_signs_up_after_a_mistake_and_signs_out(page):
+    email = f"{new_id()}@example.com"
+    await page.goto("/auth/signup")
+    await page.get_by_label("Email").fill(email)
+    await page.get_by_label("Password").fill("short")
+    await button(page, "Sign up").click()
+    password = page.get_by_label("Password")
+    await expect(password).to_have_attribute("aria-invalid", "true")
+    await expect(password).to_have_accessible_description("Choose a password of 8 to 128 characters.")
+    await expect(page.get_by_label("Email")).to_have_value(email)
+    await password.fill(PASSWORD)
+    await button(page, "Sign up").click()
+    await expect(page.get_by_role("link", name="Orders", exact=True)).to_be_visible()
+    await page.get_by_text(email).first.click()
+    await button(page, "Sign out").click()
+    await expect(page.get_by_text("You are signed out.")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+async def test_one_signs_in_after_a_wrong_password_and_comes_back(page, site):
+    person = await site.person()
+    await page.goto("/orders")
+    await page.get_by_label("Email").fill(await email_of(person))
+    await page.get_by_label("Password").fill("wrong password")
+    await button(page, "Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Email and password don't match")
+    await page.get_by_label("Password").fill(PASSWORD)
+    await button(page, "Sign in").click()
+    await expect(heading(page, "Your orders")).to_be_visible()
+
+
+async def test_a_ticket_is_listed_and_edited(visit, site):
+    page = await visit(await site.person(), java_script_enabled=False, expecting=REFUSED)
+    await page.goto("/tickets/new")
+    await page.get_by_label("Title").fill("Plain listing")
+    await page.get_by_label("Price").fill("nothing")
+    await button(page, "List for sale").click()
+    await expect(page.get_by_label("Price")).to_have_accessible_description(
+        "Enter the price as a number of dollars, such as 19.99."
+    )
+    await expect(page.get_by_label("Title")).to_have_value("Plain listing")
+    await page.get_by_label("Price").fill("$1,000")
+    await button(page, "List for sale").click()
+    await expect(page.get_by_text("Your ticket is for sale.")).to_be_visible()
+    await page.get_by_role("link", name="Edit").click()
+    await expect(page.get_by_label("Price")).to_have_value("1000.00")
+    await page.get_by_label("Title").fill("Plain listing, edited")
+    await button(page, "Save").click()
+    await expect(heading(page, "Plain listing, edited")).to_be_visible()
+    await page.goto("/sales")
+    await expect(row_of(page, "Plain listing, edited")).to_contain_text("$1,000.00")
+
+
+async def test_a_ticket_is_bought_and_the_order_cancelled(visit, site):
+    seller, buyer = await site.person(), await site.person()
+    ticket_id = await offered(seller, "Plain purchase")
+    page = await visit(buyer, java_script_enabled=False)
+    await page.goto(f"/tickets/{ticket_id}")
+    await button(page, "Buy now").click()
+    await expect(page.get_by_role("main")).to_contain_text(
+        "To pay by card, switch JavaScript on", use_inner_text=True
+    )
+    await expect(page.get_by_text("is when the ticket is for sale again")).to_be_visible()
+    await button(page, "Cancel order").click()
+    await expect(heading(page, "Order cancelled")).to_be_visible()
+    await page.get_by_role("link", name="Your orders").click()
+    await expect(row_of(page, "Plain purchase")).to_contain_text("Cancelled")
+
+
+async def test_who_comes_too_late_is_told_so(visit, site):
+    seller, anne, ben = [await site.person() for _ in range(3)]
+    ticket_id = await offered(seller, "Plain race")
+    page = await visit(ben, java_script_enabled=False, expecting=REFUSED)
+    await page.goto(f"/tickets/{ticket_id}")
+    await ordered(anne, ticket_id)
+    await button(page, "Buy now").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Somebody else was faster")
