@@ -1,6 +1,7 @@
 """An order that nobody pays: it counts down, ends by itself, and the ticket is for sale again."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,7 @@ from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-WINDOW = 12
+WINDOW = 16
 ASTRAY = "const now = Date.now; Date.now = () => now() - 5 * 3_600_000;"
 """The clock of a visitor that is five hours slow."""
 
@@ -38,12 +39,14 @@ async def test_an_order_counts_down_by_the_market_s_clock_and_ends_by_itself(vis
         front.goto("/"),
     )
     for each in (page, astray):
-        await expect(each.get_by_role("timer")).to_have_text("0:10")
+        await expect(each.get_by_role("timer")).to_contain_text("0:")
+        shown = int((await each.get_by_role("timer").inner_text()).removeprefix("0:"))
+        assert abs(shown - seconds_until(held["expiresAt"])) < 2
     await expect(other.get_by_text("left)")).to_be_visible()
-    countdown = page.get_by_role("region", name="Time to pay")
-    await expect(countdown.get_by_role("status")).to_have_text("10 seconds left to pay")
     calm = await colour(page)
-    await expect(page.get_by_role("timer")).to_have_text("0:03", timeout=10_000)
+    countdown = page.get_by_role("region", name="Time to pay")
+    await expect(countdown.get_by_role("status")).to_have_text("10 seconds left to pay", timeout=10_000)
+    await expect(page.get_by_role("timer")).to_have_text("0:03", timeout=15_000)
     assert await colour(page) != calm
     await asyncio.gather(
         *(expect(heading(each, "Time is up")).to_be_visible() for each in (page, astray)),
@@ -55,6 +58,10 @@ async def test_an_order_counts_down_by_the_market_s_clock_and_ends_by_itself(vis
     await page.get_by_role("link", name="Back to the ticket").click()
     await button(page, "Buy now").click()
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
+
+
+def seconds_until(time):
+    return (datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds()
 
 
 async def colour(page):
