@@ -1,8 +1,6 @@
 """Owns what every test here drives the server with: the real stripe package, raw HTTP, and a browser."""
 
 import asyncio
-import os
-import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.async_api import Browser, ConsoleMessage, Error, Frame, FrameLocator, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Frame, FrameLocator, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -22,6 +20,7 @@ from starlette.routing import Route
 from stripe import PaymentIntent, StripeClient
 
 from stripe_stand_in.testing import StripeApi
+from ticketing_common.testing.browser import launched_for_tests
 
 _SITE = Path(__file__).parent / "site"
 
@@ -66,17 +65,8 @@ def create(client: StripeClient) -> Callable[..., PaymentIntent]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's chromium, or the one that CHROMIUM names; it loads nothing but what a test asks for."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert chromium, "the browser tests need chromium: apt-get install chromium"
-    quiet = ["gpu", "quic", "background-networking", "component-update", "sync"]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in quiet)],
-        )
-        yield browser
-        await browser.close()
+    async with launched_for_tests() as chromium:
+        yield chromium
 
 
 @dataclass

@@ -1,18 +1,16 @@
 """One market and one browser for all the tests of the site."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
-import pytest
 import pytest_asyncio
 from market import Market
 from people import visitor
 from playwright.async_api import Browser, Page
 
-from ticketing_common.testing.browser import BrowserMissing, launched
+from ticketing_common.testing.browser import launched_for_tests
 from ticketing_local.testing import running_stack
 
 Visit = Callable[..., Awaitable[Page]]
@@ -30,12 +28,8 @@ async def site(tmp_path_factory) -> AsyncIterator[Market]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
-    """As in ticketing_common.testing.plugin, for all of this folder."""
-    try:
-        async with launched() as chromium:
-            yield chromium
-    except BrowserMissing as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
+    async with launched_for_tests() as chromium:
+        yield chromium
 
 
 @pytest_asyncio.fixture(loop_scope="package")

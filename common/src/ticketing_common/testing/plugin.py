@@ -3,7 +3,6 @@
 Always servers of the run's own, never one named in the environment: these fixtures delete what they find.
 """
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,15 +76,3 @@ async def bus(nats_url: str) -> AsyncIterator[Any]:
     async with connected(nats_url, "test") as connection:
         await empty_stream(connection)
         yield connection
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Any]:
-    """A chromium; without one the test is skipped, in CI it fails."""
-    from ticketing_common.testing.browser import BrowserMissing, launched
-
-    try:
-        async with launched() as chromium:
-            yield chromium
-    except BrowserMissing as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))

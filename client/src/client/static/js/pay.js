@@ -59,7 +59,9 @@ export function startPaying(orderId, decided) {
   async function pay(stripe, token) {
     let answer = await post(orderId, token);
     if (answer.status === 202) {
-      const { error } = await stripe.handleNextAction({ clientSecret: (await answer.json()).clientSecret });
+      const { clientSecret } = await answer.json();
+      // It throws when there is nothing left to do, for another tab has done it.
+      const { error } = await stripe.handleNextAction({ clientSecret }).catch(() => ({}));
       find("button")?.focus(); // the bank had it, and the card's fields can't take it back yet
       if (error) remember(error.message);
       answer = await post(orderId, token); // what came of it, the market knows
