@@ -13,6 +13,17 @@ import pytest_asyncio
 from ticketing_common.testing.servers import Server, free_port, mongod, nats_server, redis_server, running
 
 
+def pytest_report_header() -> str | None:
+    """Said once, at the top, and not only with each test that is skipped."""
+    from ticketing_common.testing.browser import BrowserMissing, find_chromium
+
+    try:
+        find_chromium()
+    except BrowserMissing as missing:
+        return f"the tests in a browser cannot run: {missing}"
+    return None
+
+
 @pytest.fixture(scope="session")
 def servers_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("servers")
