@@ -125,16 +125,18 @@ async def _shoot_all(
     scheme: Literal["light", "dark"],
 ) -> None:
     width, height = SIZES[size]
-    context = await browser.new_context(
-        base_url=base_url, viewport={"width": width, "height": height}, color_scheme=scheme
-    )
+    context = await browser.new_context(base_url=base_url, color_scheme=scheme)
     if session:
         await context.add_cookies([{"name": COOKIE, "value": session, "url": base_url}])
     page = await context.new_page()
     for name, path in paths.items():
+        await page.set_viewport_size({"width": width, "height": height})
         await page.goto(path)
         await _settle(page)
-        await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png", full_page=True)
+        # As high a window as the page is: in a picture of all that is scrolled to, the tabs lie over it.
+        whole = await page.evaluate("document.scrollingElement.scrollHeight")
+        await page.set_viewport_size({"width": width, "height": whole})
+        await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
     await context.close()
 
 
