@@ -20,7 +20,8 @@ export function startPaying(orderId, decided) {
     try {
       await load(box.dataset.script);
       mountCard();
-    } catch {
+    } catch (error) {
+      if (error) console.error(error); // of our own making: nothing kept the script away
       show("unloaded");
     }
   }
