@@ -10,7 +10,7 @@ from orders.models import Ticket, cancel, complete, place, refund, withdraw
 from ticketing_common.clock import now
 from ticketing_common.events import TicketCreated
 from ticketing_common.mongo import new_id
-from ticketing_common.testing import new_user, session
+from ticketing_common.testing import new_user, session, wait_until
 
 BUYER, SELLER = new_user(), new_user()
 
@@ -117,10 +117,10 @@ async def test_anybody_sees_whether_a_ticket_is_held_and_until_when(client, orde
         return answer.json()
 
     free, sold = {"status": "free", "until": None}, {"status": "sold", "until": None}
-    # Listed a moment ago: the event may still be under way.
     await bus.publish(
         TicketCreated(id=ticket_id, version=0, title="Opera", price=Decimal("19.99"), user_id=SELLER.id)
     )
+    await wait_until(lambda: orders.knows(ticket_id))
     assert await hold() == free
     order = await placed(orders, ticket_id=ticket_id)
     shown = (await client.get(f"/api/orders/{order.id}", headers=session(BUYER))).json()

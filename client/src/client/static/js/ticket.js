@@ -1,6 +1,7 @@
 // One ticket: whoever looks at it sees at once when it is taken, and can buy it when it is free again.
 
 import { follow } from "./live.js";
+import { money } from "./money.js";
 import { refresh } from "./region.js";
 import { countdown, minutes, pageArrived } from "./times.js";
 
@@ -22,12 +23,14 @@ function start(since) {
   tick();
 }
 
-/** The one thing that cannot wait is whether it can be bought; the server says the rest a moment later. */
-function apply({ id, version, orderId }) {
+/** What it is and whether it can be bought cannot wait; the server says the rest a moment later. */
+function apply({ id, version, title, price, orderId }) {
   const ticket = page();
   if (id !== ticket.dataset.id || version <= Number(ticket.dataset.version)) return;
   ticket.dataset.version = version;
   ticket.dataset.state = orderId ? "reserved" : "free";
+  ticket.querySelector("h1").textContent = title;
+  ticket.querySelector(".price").textContent = money(price);
   soon(200 + Math.random() * 800); // a ticket that many want is not asked for by all of them at once
 }
 

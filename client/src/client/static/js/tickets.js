@@ -1,11 +1,11 @@
 // The list of tickets: it changes as the market does, and goes on where it ends.
 
 import { follow } from "./live.js";
+import { money } from "./money.js";
 import { agoText } from "./times.js";
 
 const GOES_AFTER = 500; // ms in which a ticket that was taken is still seen to be leaving
 const PAGES_BY_THEMSELVES = 4; // then the link waits, so that the end of the page can be reached
-const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
 const list = document.getElementById("tickets");
 const live = document.getElementById("live");
@@ -41,7 +41,7 @@ function fill(card, ticket) {
   const link = card.querySelector("a");
   link.href = `/tickets/${ticket.id}`;
   link.textContent = ticket.title;
-  card.querySelector(".price").textContent = dollars.format(ticket.price);
+  card.querySelector(".price").textContent = money(ticket.price);
   const time = card.querySelector("time");
   time.dateTime = new Date(parseInt(ticket.id.slice(0, 8), 16) * 1000).toISOString();
   time.textContent = agoText(time.dateTime);
