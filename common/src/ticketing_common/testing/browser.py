@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, async_playwright
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The first is Debian's chromium without windows: the same engine, and tests take a quarter less time.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _QUIETLY = [  # nothing but the pages it is sent to
     "--disable-gpu",
     "--disable-quic",
