@@ -7,8 +7,9 @@ WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 LOOKS = [(WIDE, "light"), (PHONE, "dark")]
 
+# Into Stripe's frame axe cannot look from here; the stand-in's own tests do.
 _FIND = """async () => {
-  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  const { violations } = await axe.run(document, { iframes: false, resultTypes: ["violations"] });
   return violations.flatMap(({ id, nodes }) => nodes.map((node) => [id, node.target, node.failureSummary]));
 }"""
 

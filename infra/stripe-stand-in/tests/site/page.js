@@ -21,6 +21,8 @@ function take(key, options) {
   card.mount('#card');
 }
 
+const is = (state) => document.getElementById('card').classList.contains(`StripeElement--${state}`);
+
 async function until(condition) {
   for (let tries = 0; tries < 500; tries += 1) {
     if (condition()) return;
