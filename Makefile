@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local
+PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local infra/deploy
 SOURCES := $(addsuffix /src,$(PACKAGES))
 
 .PHONY: help up demo screenshots test lint format lock clean
@@ -37,7 +37,7 @@ lock: ## pin every dependency anew in constraints.txt (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command 'make lock' --no-emit-package pip --no-emit-package setuptools \
 	  $(foreach p,ticketing-common ticketing-auth ticketing-tickets ticketing-orders ticketing-payments \
-	    ticketing-expiration ticketing-client stripe-stand-in ticketing-local,--no-emit-package $(p)) \
+	    ticketing-expiration ticketing-client stripe-stand-in ticketing-local ticketing-deploy,--no-emit-package $(p)) \
 	  --upgrade --output-file constraints.txt requirements.in
 
 clean: ## forget the environment; the market's data in .data stays
