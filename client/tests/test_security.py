@@ -23,3 +23,11 @@ def test_where_the_stand_in_is_used_it_alone_is():
     policy = content_security_policy("http://127.0.0.1:4242/v3/")
     assert "script-src 'self' http://127.0.0.1:4242;" in policy
     assert "stripe.com" not in policy
+
+
+def test_a_stand_in_behind_the_same_ingress_is_the_site_itself():
+    policy = content_security_policy("/v3/")
+    assert "script-src 'self';" in policy
+    assert "frame-src 'self';" in policy
+    assert "connect-src 'self';" in policy
+    assert "://" not in policy

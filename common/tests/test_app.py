@@ -130,6 +130,14 @@ async def test_health_and_readiness_tell_of_each_dependency(client):
     assert 'route="/notes"' in (await client.get("/metrics")).text
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_what_is_for_the_cluster_is_unknown_to_who_comes_through_a_proxy(client, path, header):
+    answer = await client.get(path, headers={header: "for=192.0.2.1"})
+    assert answer.status_code == 404
+    assert answer.json() == {"errors": [{"message": "Not Found"}]}
+
+
 async def test_the_schema_states_the_error_shape(client):
     schema = (await client.get("/notes/openapi.json")).json()
     responses = schema["paths"]["/notes"]["post"]["responses"]

@@ -105,6 +105,8 @@ class Market:
     settings: Settings
     bus: Bus
     worker_log: Path
+    worker_url: str = ""
+    """Of the worker that was started last."""
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[None]:
@@ -118,9 +120,12 @@ class Market:
         told = {
             name.upper(): str(getattr(self.settings, name)) for name in ("mongo_uri", "nats_url", "redis_url")
         }
+        port = free_port()
+        self.worker_url = f"http://127.0.0.1:{port}"
+        told |= {"HOST": "127.0.0.1", "PORT": str(port), "LOG_FORMAT": "console"}
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "expiration.worker"],
-            env=os.environ | told | {"LOG_FORMAT": "console"},
+            env=os.environ | told,
             stdout=self.worker_log.open("ab"),
             preexec_fn=die_with_parent,
         )

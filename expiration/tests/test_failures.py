@@ -14,7 +14,7 @@ from ticketing_common.testing import wait_until
 async def test_redis_loses_everything_before_the_expiry(market, orders):
     with market.worker():
         async with market.service():
-            await market.worker_says(b"ready")
+            await market.worker_says(b"takes jobs")
             placed = [orders.created(1 + n * 0.1) for n in range(15)]
             await market.place(*placed)
             Redis.from_url(market.settings.redis_url).flushall()
@@ -60,7 +60,7 @@ async def test_an_expiry_while_no_worker_runs_is_told_when_one_does(market, orde
 async def test_every_store_is_restarted_before_the_expiry(own_market, stores, orders):
     with own_market.worker():
         async with own_market.service():
-            await own_market.worker_says(b"ready")
+            await own_market.worker_says(b"takes jobs")
             placed = [orders.created(5 + n * 0.1) for n in range(10)]
             await own_market.place(*placed)
             for store in ("redis", "nats", "mongo"):
@@ -75,7 +75,7 @@ async def test_every_store_is_restarted_before_the_expiry(own_market, stores, or
 async def test_a_store_that_is_down_at_the_expiry_is_waited_for(own_market, stores, orders, store):
     with own_market.worker():
         async with own_market.service():
-            await own_market.worker_says(b"ready")
+            await own_market.worker_says(b"takes jobs")
             placed = [orders.created(1 + n * 0.1) for n in range(10)]
             await own_market.place(*placed)
             stores.stop(store)

@@ -4,16 +4,27 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import pytest
 from rq import Worker
 
 from ticketing_common.testing import wait_until
 
 
+async def test_it_tells_the_cluster_of_its_health_as_every_service_does(market):
+    with market.worker():
+        await market.worker_says(b"takes jobs")
+        async with httpx.AsyncClient(base_url=market.worker_url) as worker:
+            ready = await worker.get("/readyz")
+            assert ready.json() == {"mongo": "up", "nats": "up", "redis": "up"}
+            assert (await worker.get("/healthz")).status_code == 200
+            assert "ticketing_dependency_up" in (await worker.get("/metrics")).text
+
+
 async def test_an_expiry_is_told_within_a_second_and_never_early(market, orders):
     with market.worker():
         async with market.service():
-            await market.worker_says(b"ready")
+            await market.worker_says(b"takes jobs")
             placed = [orders.created(1 + n * 0.07) for n in range(20)]
             await market.place(*placed)
             lateness = await market.lateness(*placed)
@@ -36,7 +47,7 @@ async def test_a_decided_order_is_not_told_of(market, orders):
 async def test_an_order_that_is_heard_of_late_is_told_at_once(market, orders):
     with market.worker():
         async with market.service():
-            await market.worker_says(b"ready")
+            await market.worker_says(b"takes jobs")
             await market.place(order := orders.created(-60))
             assert 60 <= (await market.lateness(order))[0] < 61.5
 

@@ -16,15 +16,16 @@ def content_security_policy(stripe_js: str | None = None) -> str:
     scripts, frames, calls, images = ["'self'"], [], ["'self'"], ["'self'"]
     if stripe_js:
         url = urlsplit(stripe_js)
-        scripts.append(f"{url.scheme}://{url.netloc}")
-        frames.append(f"{url.scheme}://{url.netloc}")
+        host = f"{url.scheme}://{url.netloc}" if url.netloc else "'self'"  # a path: behind the same ingress
+        scripts.append(host)
+        frames.append(host)
         if url.netloc == _STRIPE:
             scripts.append("https://*.js.stripe.com")
             frames += ["https://*.js.stripe.com", "https://hooks.stripe.com"]
             calls.append("https://api.stripe.com")
             images.append("https://*.stripe.com")
         else:
-            calls.append(f"{url.scheme}://{url.netloc}")
+            calls.append(host)
     directives = {
         "default-src": ["'none'"],
         "script-src": scripts,
@@ -37,7 +38,7 @@ def content_security_policy(stripe_js: str | None = None) -> str:
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
     }
-    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in directives.items())
+    return "; ".join(f"{name} {' '.join(dict.fromkeys(sources))}" for name, sources in directives.items())
 
 
 _DEFAULTS = {

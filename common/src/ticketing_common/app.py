@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -116,7 +117,9 @@ def serve(app: FastAPI, settings: Settings) -> None:
         timeout_keep_alive=65,  # longer than the ingress keeps its side, so that it never meets a closed one
     )
     server = Server(config)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has stopped
+    # uvicorn stops on a signal and then raises it again; a stop in good order ends with status 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         sys.exit(3)  # as `uvicorn` itself does when an app does not start
@@ -162,8 +165,14 @@ async def _keep_running(job: Job, stopping: asyncio.Event) -> None:
             await asyncio.sleep(_RESTART_AFTER)
 
 
+async def _not_for_the_world(request: Request) -> None:
+    """Raises 404 for what came through a proxy: an Ingress can only say what it routes, not what it does not."""
+    if "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+        raise HTTPException(404)
+
+
 def _cluster_routes(parts: Parts) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(_not_for_the_world)])
 
     @router.get("/healthz")
     async def healthz() -> dict[str, str]:

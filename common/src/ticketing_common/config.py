@@ -38,6 +38,14 @@ class MongoSettings(Settings):
     """With the database's name as its path: mongodb://host:27017/orders"""
 
 
+class NatsSettings(Settings):
+    """For the services that publish or follow events."""
+
+    nats_url: str
+    nats_replicas: Literal[1, 3, 5] = 1
+    """How many servers keep the stream; the same for every service, for each of them makes sure of it."""
+
+
 class SessionSettings(Settings):
     """For the services that know who is asking."""
 

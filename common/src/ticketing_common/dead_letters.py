@@ -71,6 +71,7 @@ class DeadLetters:
 class _Settings(BaseSettings):
     mongo_uri: str
     nats_url: str = "nats://127.0.0.1:4222"
+    nats_replicas: int = 1
 
 
 async def list_letters(letters: DeadLetters) -> int:
@@ -85,10 +86,10 @@ async def list_letters(letters: DeadLetters) -> int:
     return len(page)
 
 
-async def replay(letters: DeadLetters, nats_url: str, wanted: list[str]) -> int:
+async def replay(letters: DeadLetters, nats_url: str, wanted: list[str], replicas: int = 1) -> int:
     """Publish again those wanted, or all; each is removed once the stream has it. Returns the number."""
     chosen = [letter for letter in await letters.page() if not wanted or letter.id in wanted]
-    async with connected(nats_url, "dead-letters") as bus:
+    async with connected(nats_url, "dead-letters", replicas) as bus:
         for letter in chosen:
             await bus.publish_raw(letter.subject, letter.data, trace=letter.trace)
             await letters.remove(letter.id)
@@ -108,7 +109,7 @@ async def main() -> int:
     if arguments.command == "list":
         await list_letters(letters)
         return 0
-    replayed = await replay(letters, settings.nats_url, arguments.ids)
+    replayed = await replay(letters, settings.nats_url, arguments.ids, settings.nats_replicas)
     return 0 if replayed or not arguments.ids else 1
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import nats
 import nats.errors
@@ -32,9 +33,10 @@ log = get_logger(__name__)
 class Bus:
     """A connection that may not be there yet, or not just now; nats-py re-makes it for ever."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, replicas: int = 1) -> None:
         self._url = url
         self._name = name
+        self._stream = replace(STREAM, num_replicas=replicas)
         self._client = Client()
         self._connecting = asyncio.Lock()
         self.js = self._client.jetstream()
@@ -66,9 +68,9 @@ class Bus:
 
     async def ensure_stream(self) -> None:
         try:
-            await self.js.add_stream(STREAM)
+            await self.js.add_stream(self._stream)
         except nats.js.errors.BadRequestError:  # it exists with other settings
-            await self.js.update_stream(STREAM)
+            await self.js.update_stream(self._stream)
 
     async def stream(self) -> StreamInfo:
         """The stream as it is now; a server that lost it is given it again. Raises one of DOWN."""
@@ -127,9 +129,9 @@ class Bus:
 
 
 @asynccontextmanager
-async def connected(url: str, name: str) -> AsyncIterator[Bus]:
+async def connected(url: str, name: str, replicas: int = 1) -> AsyncIterator[Bus]:
     """A bus for the length of a command."""
-    bus = Bus(url, name)
+    bus = Bus(url, name, replicas)
     await bus.connect()
     try:
         yield bus

@@ -3,7 +3,6 @@
 from ticketing_common import config
 
 
-class Settings(config.MongoSettings):
-    nats_url: str
+class Settings(config.MongoSettings, config.NatsSettings):
     redis_url: config.Secret
     """redis://host:6379/0, where RQ keeps its jobs. All of it may be lost: the ledger has everything."""

@@ -20,7 +20,7 @@ from ticketing_common.listener import Listener
 
 def create(settings: Settings) -> FastAPI:
     database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "expiration")
+    bus = Bus(settings.nats_url, "expiration", settings.nats_replicas)
     ledger = Ledger(database)
     schedule = Schedule(settings.redis_url)
     listener = Listener(bus, "expiration", HANDLERS, Expirations(ledger, schedule), DeadLetters(database))

@@ -1,16 +1,18 @@
 """The RQ worker: one process that releases the jobs when they are due and runs them.
 
 The main thread is an event loop with the one NATS connection and the one MongoDB client that all jobs
-use; RQ, which blocks, works in a second thread, without a fork per job. rq's own `Worker.work` is not
-used: it ends on an error of Redis, and waits without hearing a signal while Redis is down.
+use, and with /healthz, /readyz and /metrics, as of every service; RQ, which blocks, works in a second thread,
+without a fork per job. rq's own `Worker.work` is not used: it ends on an error of Redis, and waits without
+hearing a signal while Redis is down.
 """
 
 import asyncio
 import logging
-import signal
 import threading
 import time
+from functools import partial
 
+from fastapi import FastAPI
 from redis import RedisError
 from rq import Queue, SimpleWorker
 from rq.timeouts import TimerDeathPenalty
@@ -20,9 +22,10 @@ from expiration.jobs import CONNECTIONS, Connections
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
 from ticketing_common import mongo
+from ticketing_common.app import Parts, create_app, serve
 from ticketing_common.config import load
 from ticketing_common.jetstream import Bus
-from ticketing_common.logs import configure_logs, get_logger
+from ticketing_common.logs import get_logger
 
 _TICK = 0.05
 _RETRY = 0.5
@@ -37,19 +40,35 @@ class _Worker(SimpleWorker):
     death_penalty_class = TimerDeathPenalty  # rq's default needs the main thread
 
 
-async def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; the batch in hand is finished first."""
+def create(settings: Settings) -> FastAPI:
+    bus = Bus(settings.nats_url, "expiration-worker", settings.nats_replicas)
+    database = mongo.connect(settings.mongo_uri)
+    schedule = Schedule(settings.redis_url)
+    return create_app(
+        Parts(
+            name="expiration-worker",
+            settings=settings,
+            jobs=[partial(_run, Ledger(database), bus, schedule)],
+            checks={
+                "mongo": partial(mongo.ping, database),
+                "nats": bus.ping,
+                "redis": partial(asyncio.to_thread, schedule.ping),
+            },
+            close=[bus.close],
+        )
+    )
+
+
+async def _run(ledger: Ledger, bus: Bus, schedule: Schedule, stop: asyncio.Event) -> None:
+    """Work until told to stop; the batch in hand is finished first."""
     stopping = threading.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stopping.set)
-    bus = Bus(settings.nats_url, "expiration-worker")
+    CONNECTIONS.set(Connections(asyncio.get_running_loop(), ledger, bus, stopping))
     connecting = asyncio.create_task(bus.connect())
-    CONNECTIONS.set(Connections(loop, Ledger(mongo.connect(settings.mongo_uri)), bus, stopping))
-    await asyncio.to_thread(work, Schedule(settings.redis_url), stopping)
+    working = asyncio.create_task(asyncio.to_thread(work, schedule, stopping))
+    await stop.wait()
+    stopping.set()
+    await working
     connecting.cancel()
-    await bus.close()
-    log.info("stopped")
 
 
 def work(schedule: Schedule, stopping: threading.Event) -> None:
@@ -67,7 +86,7 @@ def work(schedule: Schedule, stopping: threading.Event) -> None:
 def _work_while_redis_answers(schedule: Schedule, stopping: threading.Event) -> None:
     worker = _Worker([schedule.queue], connection=schedule.connection, worker_ttl=_WORKER_TTL)
     worker.register_birth()  # type: ignore[no-untyped-call]
-    log.info("ready", worker=worker.name)
+    log.info("takes jobs", worker=worker.name)
     upkeep_at = 0.0
     while not stopping.is_set():
         if time.monotonic() >= upkeep_at:
@@ -83,10 +102,10 @@ def _work_while_redis_answers(schedule: Schedule, stopping: threading.Event) -> 
 
 def main() -> None:
     settings = load(Settings, "expiration worker")
-    configure_logs(settings.log_level, settings.log_format, "expiration-worker")
+    app = create(settings)
     logging.getLogger("rq").setLevel(logging.WARNING)  # a line or two a job
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    asyncio.run(run(settings))
+    serve(app, settings)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ NAMES = {
     "ORDERS_URL",
     "PAYMENTS_URL",
     "EXPIRATION_URL",
+    "WORKER_URL",
     "CLIENT_URL",
     "MONGO_URL",
     "MONGO_URI_AUTH",

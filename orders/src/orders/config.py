@@ -2,10 +2,9 @@
 
 from pydantic import PositiveInt
 
-from ticketing_common.config import MongoSettings, SessionSettings
+from ticketing_common.config import MongoSettings, NatsSettings, SessionSettings
 
 
-class Settings(MongoSettings, SessionSettings):
-    nats_url: str
+class Settings(MongoSettings, NatsSettings, SessionSettings):
     expiration_window_seconds: PositiveInt = 15 * 60
     """How long an order holds its ticket unpaid."""

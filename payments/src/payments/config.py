@@ -1,10 +1,9 @@
 """What the payments service is told by its environment."""
 
-from ticketing_common.config import Keys, MongoSettings, Secret, SessionSettings
+from ticketing_common.config import Keys, MongoSettings, NatsSettings, Secret, SessionSettings
 
 
-class Settings(MongoSettings, SessionSettings):
-    nats_url: str
+class Settings(MongoSettings, NatsSettings, SessionSettings):
     stripe_key: Secret
     """The secret API key (sk_...)."""
     stripe_webhook_secret: Keys
@@ -13,4 +12,4 @@ class Settings(MongoSettings, SessionSettings):
     """The key that browsers get (pk_...)."""
     stripe_api_base: str = "https://api.stripe.com"
     stripe_js: str = "https://js.stripe.com/v3/"
-    """The script that browsers load."""
+    """The script that browsers load; a path alone is one of the market's own site."""

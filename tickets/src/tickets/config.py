@@ -1,7 +1,7 @@
 """What the tickets service is told by its environment."""
 
-from ticketing_common.config import MongoSettings, SessionSettings
+from ticketing_common.config import MongoSettings, NatsSettings, SessionSettings
 
 
-class Settings(MongoSettings, SessionSettings):
-    nats_url: str
+class Settings(MongoSettings, NatsSettings, SessionSettings):
+    """Nothing beyond what every service with a session has that publishes and follows events."""

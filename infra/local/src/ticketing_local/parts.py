@@ -39,19 +39,18 @@ class Plan:
 
 def plan_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
     stores = find_stores(settings)
-    ports = {name: free_port() for name in [*_SERVICES, "client"]}
+    ports = {name: free_port() for name in [*_SERVICES, "worker", "client"]}
     env = _stack_env(settings, secrets, stores, ports)
 
     def service(name: str, *own: str, module: str = "main") -> Part:
-        told = {"LOG_LEVEL": settings.log_level, "LOG_FORMAT": "console"} | {key: env[key] for key in own}
+        told = {"HOST": "127.0.0.1", "PORT": str(ports[name])}
+        told |= {"LOG_LEVEL": settings.log_level, "LOG_FORMAT": "console"} | {key: env[key] for key in own}
         if database := env.get(f"MONGO_URI_{'EXPIRATION' if name == 'worker' else name.upper()}"):
             told |= {"MONGO_URI": database, "NATS_URL": env["NATS_URL"]}
-        if port := ports.get(name):
-            told |= {"HOST": "127.0.0.1", "PORT": str(port)}
         if "JWT_KEY" in own:
             told |= {"COOKIE_SECURE": "false"}  # plain http
         package = "expiration" if name == "worker" else name
-        return python_part(name, f"{package}.{module}", told, http_answers(port, "/readyz") if port else None)
+        return python_part(name, f"{package}.{module}", told, http_answers(ports[name], "/readyz"))
 
     parts = [
         *stores.parts,
