@@ -3,14 +3,18 @@
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from prometheus_client import REGISTRY
 
+from ticketing_common import listener as listening
 from ticketing_common.aggregate import Aggregate, EarlierEventUnderWay, follows
+from ticketing_common.clock import now
 from ticketing_common.dead_letters import DeadLetters, list_letters, replay
 from ticketing_common.events import TicketCreated
-from ticketing_common.jetstream import Bus
+from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.listener import Listener, put_back_delay
 from ticketing_common.mongo import Documents, Duplicate, Missing, new_id
 from ticketing_common.outbox import Relay
@@ -43,6 +47,15 @@ def things(database, relay):
     return Documents(database, "things", Thing, relay=relay, announce=announce)
 
 
+async def reads(metric, value, **labels):
+    """Wait until the metric has this value."""
+
+    async def so():
+        return REGISTRY.get_sample_value(metric, labels) == value
+
+    await wait_until(so)
+
+
 async def test_what_is_written_is_published_in_order_and_leaves_the_outbox(database, bus):
     relay = Relay(bus)
     documents = things(database, relay)
@@ -71,6 +84,21 @@ async def test_what_a_crash_left_in_an_outbox_is_swept(database, bus):
         "explain", {"find": "things", "filter": {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": 1}}}
     )
     assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+async def test_what_cannot_be_published_is_told_by_its_age(database, bus):
+    relay = Relay(Bus("nats://127.0.0.1:9", "nobody"))
+    documents = things(database, relay)
+    await documents.insert(Thing(id=new_id(), title="waits"))
+    long_ago = now() - timedelta(minutes=2)
+    await database["things"].update_one({}, {"$set": {"outbox.0.at": long_ago}})
+    with pytest.raises(DOWN):
+        await relay._sweep(documents.collection)
+    assert 120 <= REGISTRY.get_sample_value("ticketing_outbox_oldest_seconds", {"collection": "things"}) < 150
+    relay = Relay(bus)
+    things(database, relay)
+    async with job(relay.run):
+        await reads("ticketing_outbox_oldest_seconds", 0, collection="things")
 
 
 async def test_changes_at_once_are_each_one_version(database, bus):
@@ -216,6 +244,29 @@ async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, data
 
         await wait_until(handled)
     assert await letters.page() == []
+
+
+async def test_what_waits_is_measured_and_what_a_command_takes_away(bus, database, nats_url, monkeypatch):
+    monkeypatch.setattr(listening, "_MEASURE_EVERY", 0.05)
+    free, letters = asyncio.Event(), DeadLetters(database)
+    event = TicketCreated(id=new_id(), version=0, title="late", price=Decimal(1), user_id="u")
+    await database["dead_letters"].insert_one(
+        {"_id": "1", "subject": event.subject, "data": event.model_dump_json(by_alias=True).encode()}
+        | {"trace": None, "reason": "its handler failed", "detail": "", "at": now()}
+    )
+
+    async def hold(_event, _repository):
+        await free.wait()
+
+    async with job(listener(bus, database, hold).run):
+        await reads("ticketing_dead_letters_kept", 1)
+        await publish(bus, "a")
+        await publish(bus, "b")
+        await reads("ticketing_events_waiting", 2)
+        free.set()
+        await replay(letters, nats_url, [])
+        await reads("ticketing_dead_letters_kept", 0)
+        await reads("ticketing_events_waiting", 0)
 
 
 async def test_a_bus_out_of_reach_may_be_behind():

@@ -166,7 +166,7 @@ async def _keep_running(job: Job, stopping: asyncio.Event) -> None:
 
 
 async def _not_for_the_world(request: Request) -> None:
-    """Raises 404 for what came through a proxy: an Ingress can only say what it routes, not what it does not."""
+    """Raises 404 for what came through a proxy: an Ingress says what it routes, and cannot say what not."""
     if "x-forwarded-for" in request.headers or "forwarded" in request.headers:
         raise HTTPException(404)
 

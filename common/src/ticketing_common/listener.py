@@ -26,7 +26,7 @@ from ticketing_common.dead_letters import DeadLetters
 from ticketing_common.events import Event
 from ticketing_common.jetstream import DOWN, STREAM, Bus
 from ticketing_common.logs import get_logger
-from ticketing_common.metrics import DEAD_LETTERS, EVENT_SECONDS, EVENTS_HANDLED
+from ticketing_common.metrics import DEAD_LETTERS, EVENT_SECONDS, EVENTS_HANDLED, EVENTS_WAITING
 from ticketing_common.tracing import continue_trace
 
 Handler = Callable[[Any, Any], Awaitable[object]]
@@ -43,6 +43,7 @@ _ACK_WAIT = 2.0
 """Seconds. What a killed process had in hand comes again after that; what takes longer comes twice."""
 _PULL_TIMEOUT = 0.25
 _STORE_RETRY = 0.5
+_MEASURE_EVERY = 5.0
 
 log = get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Listener:
         subscription = await self._subscribe()
         free = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as handling:
+            measuring = handling.create_task(self._measure())
             while not stopping.is_set():
                 await free.acquire()
                 message = await self._next(subscription)
@@ -84,6 +86,17 @@ class Listener:
                     free.release()
                 else:
                     handling.create_task(self._deliver(message)).add_done_callback(lambda _: free.release())
+            measuring.cancel()
+
+    async def _measure(self) -> None:
+        """Keep the gauges of what waits true: a command takes dead letters away, and a replica takes events."""
+        while True:
+            with contextlib.suppress(*mongo.DOWN):
+                await self._dead_letters.count()
+            with contextlib.suppress(*DOWN):
+                consumer = await self._bus.js.consumer_info(str(STREAM.name), self._service, timeout=2)
+                EVENTS_WAITING.set((consumer.num_pending or 0) + (consumer.num_ack_pending or 0))
+            await asyncio.sleep(_MEASURE_EVERY)
 
     async def _ensure_consumer(self) -> None:
         config = ConsumerConfig(

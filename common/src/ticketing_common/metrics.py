@@ -12,6 +12,14 @@ EVENTS_PUBLISHED = Counter(
     "ticketing_events_published_total", "Events acknowledged by JetStream", ["subject"]
 )
 OUTBOX_SWEPT = Counter("ticketing_outbox_swept_total", "Events that the sweep found left behind in an outbox")
+OUTBOX_OLDEST = Gauge(
+    "ticketing_outbox_oldest_seconds",
+    "How long the oldest event that was left behind in an outbox has been waiting",
+    ["collection"],
+)
+EVENTS_WAITING = Gauge(
+    "ticketing_events_waiting", "Events that the stream has for this service, or that are in its hands"
+)
 EVENTS_HANDLED = Counter(
     "ticketing_events_handled_total", "Deliveries, by what became of them", ["subject", "outcome"]
 )

@@ -16,7 +16,7 @@ from ticketing_common.clock import now
 from ticketing_common.events import Event
 from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.logs import get_logger
-from ticketing_common.metrics import EVENTS_PUBLISHED, OUTBOX_SWEPT
+from ticketing_common.metrics import EVENTS_PUBLISHED, OUTBOX_OLDEST, OUTBOX_SWEPT
 from ticketing_common.tracing import traceparent
 
 INDEX = IndexModel([("outbox.at", 1)], partialFilterExpression={"outbox.0": {"$exists": True}}, name="outbox")
@@ -126,7 +126,6 @@ class Relay:
                 log.warning("the outbox could not be swept, trying again", reason=repr(error))
 
     async def _sweep(self, collection: Any) -> None:
-        await self.bus.ping()
         left = {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": now() - _LEFT_BEHIND}}
         cursor = collection.find(left, {"outbox": 1}).sort("outbox.at", 1).limit(_BATCH)
         batch = [
@@ -134,7 +133,10 @@ class Relay:
             for document in await cursor.to_list(_BATCH)
             for each in document["outbox"]
         ]
+        oldest = (now() - batch[0].entry["at"]).total_seconds() if batch else 0
+        OUTBOX_OLDEST.labels(collection.name).set(oldest)
         if batch:
+            await self.bus.ping()
             OUTBOX_SWEPT.inc(len(batch))
             log.info("publishing events left behind", count=len(batch))
             await self._publish(batch)

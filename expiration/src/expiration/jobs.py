@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 
+from expiration.metrics import LATE_SECONDS
 from expiration.repository import Ledger
 from ticketing_common import jetstream, mongo
 from ticketing_common.clock import now
@@ -56,8 +57,11 @@ async def publish_due(ledger: Ledger, bus: Bus, stopping: threading.Event) -> No
     try:
         while not stopping.is_set() and (due := await ledger.due(now(), _BATCH)):
             published = await _publish(due, bus)
-            late = max(late, now() - min(due.values()))
-            await ledger.mark_told(published, now())
+            moment = now()
+            late = max(late, moment - min(due.values()))
+            for order_id in published:
+                LATE_SECONDS.observe((moment - due[order_id]).total_seconds())
+            await ledger.mark_told(published, moment)
             told += len(published)
             if len(published) < len(due):
                 log.warning("nats did not take every expiry", left=len(due) - len(published))

@@ -29,10 +29,7 @@ class Image:
 
 
 IMAGES = [
-    *(
-        Image(name, name, name)
-        for name in ("auth", "tickets", "orders", "payments", "expiration", "client")
-    ),
+    *(Image(name, name, name) for name in ("auth", "tickets", "orders", "payments", "expiration", "client")),
 ]
 """Those that run in production."""
 
