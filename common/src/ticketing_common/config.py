@@ -42,7 +42,7 @@ class NatsSettings(Settings):
     """For the services that publish or follow events."""
 
     nats_url: str
-    nats_replicas: Literal[1, 3, 5] = 1
+    nats_replicas: int = Field(1, ge=1, le=5)
     """How many servers keep the stream; the same for every service, for each of them makes sure of it."""
 
 

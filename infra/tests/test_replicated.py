@@ -1,0 +1,137 @@
+"""The stores as production has them, three of each: one is lost in the middle of a sale, and nobody notices for long.
+
+The configuration is that of the manifests, but for addresses and ports.
+"""
+
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from market import Market, listed, order, ordered, pay, until_accepted, until_held, until_status
+from pymongo import MongoClient
+
+from ticketing_common.jetstream import STREAM, connected
+from ticketing_common.testing import wait_until
+from ticketing_common.testing.servers import Server, find_binary, free_port, mongod, nats_server, running
+from ticketing_local.parts import Plan, plan_parts
+from ticketing_local.settings import Settings
+from ticketing_local.testing import running_stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NATS_CONF = Path(__file__).parents[1] / "k8s-prod" / "nats.conf"
+
+
+@dataclass
+class Replicated:
+    """Three servers of one store, each with its process."""
+
+    servers: list[Server]
+    processes: list[subprocess.Popen[bytes]]
+    url: str
+
+    def kill(self, index: int) -> None:
+        self.processes[index].kill()
+        self.processes[index].wait()
+
+
+@pytest.fixture(scope="module")
+def mongos(tmp_path_factory) -> Iterator[Replicated]:
+    servers = []
+    for n in range(3):
+        one = mongod(free_port(), tmp_path_factory.mktemp(f"mongo-{n}"))
+        servers.append(replace(one, command=[*one.command, "--replSet", "rs0"]))
+    with ExitStack() as stack:
+        processes = [stack.enter_context(running(server)) for server in servers]
+        members = [{"_id": n, "host": f"127.0.0.1:{server.port}"} for n, server in enumerate(servers)]
+        with MongoClient(servers[0].url, directConnection=True) as first:
+            quick = {"electionTimeoutMillis": 2_000}  # of 10,000: the test need not wait so long
+            first.admin.command("replSetInitiate", {"_id": "rs0", "members": members, "settings": quick})
+        hosts = ",".join(str(member["host"]) for member in members)
+        url = f"mongodb://{hosts}/?replicaSet=rs0&readConcernLevel=majority"
+        yield (found := Replicated(servers, processes, url))
+        for n in range(3):
+            found.kill(n)  # a member that is told to stop serves on for 15 seconds
+
+
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory) -> Iterator[Replicated]:
+    ports = [free_port() for _ in range(3)]
+    servers = []
+    for n, members_port in enumerate(ports):
+        folder = tmp_path_factory.mktemp(f"nats-{n}")
+        one = nats_server(free_port(), folder)
+        text = NATS_CONF.read_text()
+        for old, new in [
+            ("port: 4222", f'listen: "127.0.0.1:{one.port}"'),
+            ("http_port: 8222\n", ""),
+            ("/tmp/nats.pid", str(folder / "pid")),
+            ("store_dir: /data", f'store_dir: "{folder}"'),
+            ("port: 6222", f'listen: "127.0.0.1:{members_port}"'),
+            *((f"nats-{i}.nats-members:6222", f"127.0.0.1:{port}") for i, port in enumerate(ports)),
+        ]:
+            assert old in text, old
+            text = text.replace(old, new)
+        (folder / "nats.conf").write_text(text)
+        command = [find_binary("nats-server"), "--config", str(folder / "nats.conf"), "--name", f"nats-{n}"]
+        servers.append(replace(one, command=command))
+    with ExitStack() as stack:
+        processes = [stack.enter_context(running(server)) for server in servers]
+        yield Replicated(servers, processes, servers[0].url)  # which tells of the others
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def market(tmp_path_factory, mongos, nats) -> AsyncIterator[Market]:
+    def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
+        elsewhere = settings.model_copy(update={"mongo_url": mongos.url, "nats_url": nats.url})
+        planned = plan_parts(elsewhere, secrets)
+        parts = [
+            replace(part, environment={**part.environment, "NATS_REPLICAS": "3"}) for part in planned.parts
+        ]
+        return replace(planned, parts=parts)
+
+    folder = tmp_path_factory.mktemp("market")
+    async with running_stack(folder, expiration_window_seconds=20, plan=plan) as stack:
+        market = Market(stack)
+        yield market
+        await market.check_books()
+        await market.close()
+
+
+async def test_the_stream_is_kept_by_three_servers(market, nats):
+    async with connected(nats.url, "test", replicas=3) as bus:
+        assert (await bus.stream()).config.num_replicas == 3
+
+
+async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(market, nats):
+    seller, buyer = await market.person(), await market.person()
+    ticket_id = await listed(seller)
+    placed = (await until_accepted(lambda: order(buyer, ticket_id))).json()
+    async with connected(nats.url, "test", replicas=3) as bus:
+        leader = (await bus.js.stream_info(str(STREAM.name))).cluster.leader
+    nats.kill(int(leader.removeprefix("nats-")))
+    assert (await until_accepted(lambda: pay(buyer, placed["id"]))).status_code == 201
+    await until_status(buyer, placed["id"], "complete", seconds=15)
+    await until_held(buyer, ticket_id, placed["id"])
+
+
+async def test_a_sale_outlives_the_loss_of_a_primary(market, mongos):
+    seller, buyer = await market.person(), await market.person()
+    ticket_id = await listed(seller)
+    placed = await ordered(buyer, ticket_id)
+    # What the payments service has not heard of is 404 to it, after a while.
+    await wait_until(lambda: market.database("payments")["payments"].find_one({"order_id": placed["id"]}))
+    with MongoClient(mongos.url) as client:
+        client.admin.command("ping")
+        _host, port = client.primary
+    mongos.kill([server.port for server in mongos.servers].index(port))
+    began = time.monotonic()
+    assert (await until_accepted(lambda: pay(buyer, placed["id"]), seconds=40)).status_code == 201
+    assert time.monotonic() - began < 30
+    await until_status(buyer, placed["id"], "complete", seconds=15)
+    await until_held(buyer, ticket_id, placed["id"])
