@@ -1,0 +1,236 @@
+"""The manifests give the code what it needs: settings, secrets, a way through the network and the ingress."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from cluster import OVERLAYS, environment, named, of_kind, secrets_used, selected, workload, workloads
+
+import auth.config
+import client.config
+import expiration.config
+import orders.config
+import payments.config
+import payments.reconcile
+import tickets.config
+from stripe_stand_in import settings as stand_in_settings
+from ticketing_common.config import Settings
+from ticketing_deploy.images import ROOT
+from ticketing_local.ingress import ROUTES, SITE
+
+SETTINGS: dict[str, type[Settings]] = {
+    "auth": auth.config.Settings,
+    "tickets": tickets.config.Settings,
+    "orders": orders.config.Settings,
+    "payments": payments.config.Settings,
+    "expiration": expiration.config.Settings,
+    "expiration-worker": expiration.config.Settings,
+    "client": client.config.Settings,
+    "reconcile": payments.reconcile.ReconcileSettings,
+}
+STAND_IN = "stripe-stand-in"
+
+every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+@every_overlay
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_environment_satisfies_the_settings(overlay, name, monkeypatch):
+    told = environment(overlay, workload(overlay, name))
+    for key, value in told.items():
+        monkeypatch.setenv(key, value)
+    fields = SETTINGS[name].model_fields
+    missing = {key for key, field in fields.items() if field.is_required()} - {key.lower() for key in told}
+    assert not missing
+    assert SETTINGS[name]()
+
+
+def test_the_environment_satisfies_the_stand_in():
+    assert stand_in_settings.from_environment(environment("dev", workload("dev", STAND_IN)))
+
+
+@every_overlay
+@pytest.mark.parametrize("name", SETTINGS)
+def test_nobody_is_told_of_their_own_what_they_do_not_read(overlay, name):
+    own = {variable["name"].lower() for variable in workload(overlay, name).container["env"]}
+    assert own <= SETTINGS[name].model_fields.keys()
+
+
+@every_overlay
+def test_every_shared_setting_is_read_by_somebody(overlay):
+    (market,) = (m for m in of_kind(overlay, "ConfigMap") if m["metadata"]["name"].startswith("market-"))
+    read = {field.upper() for settings in SETTINGS.values() for field in settings.model_fields}
+    assert market["data"].keys() <= read
+
+
+@every_overlay
+def test_the_stream_has_as_many_replicas_as_there_are_servers(overlay):
+    nats = workload(overlay, "nats").spec.get("replicas", 1)
+    assert environment(overlay, workload(overlay, "orders"))["NATS_REPLICAS"] == str(nats)
+
+
+@every_overlay
+def test_exactly_the_secrets_of_the_readme_are_used(overlay):
+    documented = set()
+    for command in re.findall(
+        r"create secret generic (.+?)(?=\n\S|\Z)", (ROOT / "README.md").read_text(), re.S
+    ):
+        secret = command.split()[0]
+        documented |= {(secret, key) for key in re.findall(r"--from-literal=(\w+)=", command)}
+    assert secrets_used(overlay) == documented
+
+
+@every_overlay
+def test_what_is_reached_by_name_is_there(overlay):
+    for each, _, url in _urls(overlay):
+        if "." not in url.hostname:
+            service = named(overlay, "Service", url.hostname)
+            port = url.port or {"mongodb": 27017, "http": 80}[url.scheme]
+            assert port in {p["port"] for p in service["spec"]["ports"]}, (each.name, url.geturl())
+
+
+def test_each_service_has_a_database_of_its_own():
+    found = {
+        each.name: (url.hostname, url.path)
+        for each, _, url in _urls("prod")
+        if url.scheme == "mongodb" and each.kind == "Deployment"
+    }
+    owners = {name: (f"{name}-mongo", f"/{name}") for name in ("auth", "tickets", "orders", "payments")}
+    expiration = ("expiration-mongo", "/expiration")
+    assert found == owners | {"expiration": expiration, "expiration-worker": expiration}
+
+
+@every_overlay
+def test_the_network_allows_exactly_the_calls_that_are_made(overlay):
+    made = set(_calls(overlay))
+    assert set(_allowed_out(overlay)) == made
+    assert set(_allowed_in(overlay)) == {call for call in made if call[1] != "stripe"}
+
+
+@every_overlay
+def test_what_no_policy_allows_is_refused(overlay):
+    (to_all,) = (p for p in of_kind(overlay, "NetworkPolicy") if p["metadata"]["name"] == "deny-all")
+    assert to_all["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def _fields(name: str) -> set[str]:
+    return set(SETTINGS[name].model_fields) if name in SETTINGS else set()
+
+
+def _urls(overlay: str) -> Iterator[tuple]:
+    """(who, variable, URL)"""
+    for each in workloads(overlay, "Deployment", "CronJob"):
+        for variable, value in environment(overlay, each).items():
+            # All are told where Stripe is, and only browsers load its script.
+            for_them = variable != "STRIPE_JS" and (
+                variable != "STRIPE_API_BASE" or "stripe_api_base" in _fields(each.name)
+            )
+            if "://" in value and for_them:
+                yield each, variable, urlsplit(value)
+
+
+def _calls(overlay: str) -> Iterator[tuple[str, str, int]]:
+    """(who, whom, port): what the environment sends each to, and the members of a store to each other."""
+    for each, _, url in _urls(overlay):
+        if "." in url.hostname:
+            yield each.name, "stripe", 443
+        else:
+            service = named(overlay, "Service", url.hostname)
+            (target,) = selected(overlay, {"matchLabels": service["spec"]["selector"]})
+            port = service["spec"]["ports"][0]
+            wanted = port.get("targetPort", port["port"])
+            yield each.name, target.name, target.ports.get(wanted, wanted)
+    for each in workloads(overlay, "StatefulSet"):
+        if each.name.endswith("-mongo"):
+            yield each.name, each.name, 27017
+    yield "nats", "nats", 6222
+
+
+def _allowed_out(overlay: str) -> Iterator[tuple[str, str, int]]:
+    for policy in of_kind(overlay, "NetworkPolicy"):
+        if policy["metadata"]["name"] == "names":
+            continue
+        for rule in policy["spec"].get("egress", []):
+            for who in selected(overlay, policy["spec"]["podSelector"]):
+                for port in rule["ports"]:
+                    for peer in rule["to"]:
+                        if "ipBlock" in peer:
+                            yield who.name, "stripe", port["port"]
+                        else:
+                            for whom in selected(overlay, peer["podSelector"]):
+                                yield who.name, whom.name, port["port"]
+
+
+def _allowed_in(overlay: str) -> Iterator[tuple[str, str, int]]:
+    for policy in of_kind(overlay, "NetworkPolicy"):
+        for rule in policy["spec"].get("ingress", []):
+            for whom in selected(overlay, policy["spec"]["podSelector"]):
+                for port in rule["ports"]:
+                    for peer in rule["from"]:
+                        if "podSelector" in peer:
+                            for who in selected(overlay, peer["podSelector"]):
+                                yield who.name, whom.name, port["port"]
+
+
+@every_overlay
+def test_from_outside_only_what_has_a_path_in_the_ingress_is_reached(overlay):
+    open_to = {
+        (whom.name, port["port"])
+        for policy in of_kind(overlay, "NetworkPolicy")
+        for rule in policy["spec"].get("ingress", [])
+        for peer in rule["from"]
+        if peer.get("namespaceSelector") == {"matchLabels": {"ticketing.dev/ingress": "true"}}
+        for whom in selected(overlay, policy["spec"]["podSelector"])
+        for port in rule["ports"]
+    }
+    assert open_to == {(name, 3000) for name in {backend for _, backend in _paths(overlay)}}
+
+
+def _paths(overlay: str) -> set[tuple[str, str]]:
+    """(path, service), of the Ingress or of the Gateway."""
+    if overlay == "gateway":
+        rules = named(overlay, "HTTPRoute", "ticketing")["spec"]["rules"]
+        return {(r["matches"][0]["path"]["value"], r["backendRefs"][0]["name"]) for r in rules}
+    (ingress,) = of_kind(overlay, "Ingress")
+    each_host = [
+        {(p["path"], p["backend"]["service"]["name"]) for p in rule["http"]["paths"]}
+        for rule in ingress["spec"]["rules"]
+    ]
+    assert all(paths == each_host[0] for paths in each_host)
+    return each_host[0]
+
+
+@every_overlay
+def test_the_ingress_has_the_same_paths_everywhere(overlay):
+    stripes = {("/v1", STAND_IN), ("/v3", STAND_IN)} if overlay == "dev" else set()
+    assert _paths(overlay) - stripes == {*ROUTES.items(), ("/", SITE)}
+    assert stripes <= _paths(overlay)
+
+
+@every_overlay
+def test_no_object_is_meant_for_one_controller_alone(overlay):
+    for ingress in of_kind(overlay, "Ingress"):
+        annotations = ingress["metadata"]["annotations"]
+        assert all(key.startswith("cert-manager.io/") for key in annotations)
+
+
+def test_with_a_gateway_there_is_no_ingress_and_its_pods_may_be_reached_by_it():
+    assert not of_kind("gateway", "Ingress")
+    policy = named("gateway", "CiliumNetworkPolicy", "gateway")
+    (values,) = (e["values"] for e in policy["spec"]["endpointSelector"]["matchExpressions"])
+    assert set(values) == {backend for _, backend in _paths("gateway")}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "hosts"),
+    [
+        ("dev", {"ticketing.dev", "ticketing.localhost"}),
+        ("prod", {"ticketing.dev"}),
+    ],
+)
+def test_every_name_under_dev_has_a_certificate(overlay, hosts):
+    (ingress,) = of_kind(overlay, "Ingress")
+    assert {rule["host"] for rule in ingress["spec"]["rules"]} == hosts
+    assert ingress["spec"]["tls"][0]["hosts"] == ["ticketing.dev"]
+    assert named(overlay, "Issuer", ingress["metadata"]["annotations"]["cert-manager.io/issuer"])
