@@ -5,7 +5,7 @@ BIN := .venv/bin
 PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local infra/deploy
 SOURCES := $(addsuffix /src,$(PACKAGES))
 
-.PHONY: help up demo screenshots test lint format lock clean
+.PHONY: help up demo screenshots images deploy test lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -19,6 +19,13 @@ demo: .venv/installed ## in a second shell: list, order, pay, decline, refund an
 
 screenshots: .venv/installed ## every page of the site as a picture, into screenshots/ (needs chromium)
 	@$(BIN)/python -P -m ticketing_local.screenshots
+
+images: .venv/installed ## build every image and try it, with Docker, or with buildah where there is none (IMAGES, BASE)
+	@$(BIN)/python -P -m ticketing_deploy.build $(if $(BASE),--base $(BASE)) $(IMAGES)
+
+deploy: ## roll this commit out to kubectl's cluster, and back if that fails (REGISTRY)
+	@test -n "$(REGISTRY)" || { echo "Where are the images? make deploy REGISTRY=registry.digitalocean.com/..."; exit 1; }
+	@PYTHONPATH=infra/deploy/src $(PYTHON) -m ticketing_deploy.deploy apply --registry $(REGISTRY)
 
 test: .venv/installed ## all tests, on real servers
 	@$(BIN)/python -m pytest
