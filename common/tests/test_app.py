@@ -130,6 +130,15 @@ async def test_health_and_readiness_tell_of_each_dependency(client):
     assert 'route="/notes"' in (await client.get("/metrics")).text
 
 
+async def test_each_scrape_asks_the_dependencies_anew():
+    check = _fails
+    parts = Parts(name="scraped", settings=SessionSettings(jwt_key=JWT_KEY), checks={"disk": lambda: check()})
+    async with serve_app(create_app(parts)) as client:
+        assert 'ticketing_dependency_up{dependency="disk"} 0.0' in (await client.get("/metrics")).text
+        check = _answers
+        assert 'ticketing_dependency_up{dependency="disk"} 1.0' in (await client.get("/metrics")).text
+
+
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 async def test_what_is_for_the_cluster_is_unknown_to_who_comes_through_a_proxy(client, path, header):

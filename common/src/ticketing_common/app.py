@@ -178,8 +178,7 @@ def _cluster_routes(parts: Parts) -> APIRouter:
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/readyz")
-    async def readyz() -> Response:
+    async def ask() -> dict[str, str]:
         names = list(parts.checks)
         answers = await asyncio.gather(
             *(asyncio.wait_for(check(), 2) for check in parts.checks.values()), return_exceptions=True
@@ -189,10 +188,16 @@ def _cluster_routes(parts: Parts) -> APIRouter:
         }
         for name, state in states.items():
             DEPENDENCY_UP.labels(name).set(state == "up")
+        return states
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        states = await ask()
         return JSONResponse(states, 503 if "down" in states.values() else 200)
 
     @router.get("/metrics")
     async def metrics() -> Response:
+        await ask()  # else the gauge would be as old as the last look at /readyz
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
