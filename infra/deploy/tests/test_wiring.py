@@ -101,6 +101,11 @@ def test_each_service_has_a_database_of_its_own():
     assert found == owners | {"expiration": expiration, "expiration-worker": expiration}
 
 
+def test_no_database_is_without_a_backup():
+    dumped = {url.hostname for each, _, url in _urls("prod") if each.name == "backup"}
+    assert dumped == {each.name for each in workloads("prod", "StatefulSet") if each.name.endswith("-mongo")}
+
+
 @every_overlay
 def test_the_network_allows_exactly_the_calls_that_are_made(overlay):
     made = set(_calls(overlay))
