@@ -1,4 +1,4 @@
-"""The stores as production has them, three of each: one is lost in the middle of a sale, and nobody notices for long.
+"""The stores as production has them, three of each: one is lost in the middle of a sale, which goes on.
 
 The configuration is that of the manifests, but for addresses and ports.
 """

@@ -7,6 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[4]
 DOCKERFILE = "infra/docker/Dockerfile"
 
+_PARTS = ("src", "pyproject.toml", "README.md")
+"""Of a package; not its tests. (The README is in what is installed, as the package's description.)"""
+_BUILT_BY = ("Dockerfile", "needs.py", "reload.py", "wheels.txt")
+
 
 @dataclass(frozen=True)
 class Image:
@@ -25,11 +29,12 @@ class Image:
     @property
     def made_from(self) -> list[str]:
         """All that can change it, as paths from the root of the repository."""
-        return [self.folder, "common", DOCKERFILE, ".dockerignore", "constraints.txt"]
+        packages = [f"{folder}/{part}" for folder in (self.folder, "common") for part in _PARTS]
+        return [*packages, *(f"infra/docker/{name}" for name in _BUILT_BY), ".dockerignore"]
 
 
 IMAGES = [
-    *(Image(name, name, name) for name in ("auth", "tickets", "orders", "payments", "expiration", "client")),
+    Image(name, name, name) for name in ("auth", "tickets", "orders", "payments", "expiration", "client")
 ]
 """Those that run in production."""
 
@@ -44,3 +49,9 @@ def tag(image: Image, commit: str = "HEAD") -> str:
     """
     command = ["git", "log", "-1", "--format=%H", commit, "--", *image.made_from]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def is_changed(image: Image) -> bool:
+    """Whether the work tree differs from its commit in what the image is made from."""
+    command = ["git", "status", "--porcelain", "--", *image.made_from]
+    return bool(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
