@@ -89,7 +89,7 @@ class Listener:
             measuring.cancel()
 
     async def _measure(self) -> None:
-        """Keep the gauges of what waits true: a command takes dead letters away, and a replica takes events."""
+        """Keep the gauges of what waits true, whichever replica or command takes it away."""
         while True:
             with contextlib.suppress(*mongo.DOWN):
                 await self._dead_letters.count()
