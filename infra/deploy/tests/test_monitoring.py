@@ -30,6 +30,7 @@ FOREIGN = {
     "ALERTS": {"alertname", "alertstate", "severity"},  # Prometheus itself
     # kube-state-metrics:
     "kube_cronjob_created": {"namespace", "cronjob"},
+    "kube_cronjob_status_active": {"namespace", "cronjob"},
     "kube_cronjob_status_last_schedule_time": {"namespace", "cronjob"},
     "kube_cronjob_status_last_successful_time": {"namespace", "cronjob"},
     # the kubelet:
