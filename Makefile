@@ -20,8 +20,9 @@ demo: .venv/installed ## in a second shell: list, order, pay, decline, refund an
 screenshots: .venv/installed ## every page of the site as a picture, into screenshots/ (needs chromium)
 	@$(BIN)/python -P -m ticketing_local.screenshots
 
-images: .venv/installed ## build every image and try it, with Docker, or with buildah where there is none (IMAGES, BASE)
-	@$(BIN)/python -P -m ticketing_deploy.build $(if $(BASE),--base $(BASE)) $(IMAGES)
+images: .venv/installed ## build every image and try it (IMAGES, TARGET, TAG, ENGINE, BASE=debootstrap where none can be pulled)
+	@$(BIN)/python -P -m ticketing_deploy.build $(if $(TARGET),--target $(TARGET)) $(if $(TAG),--tag $(TAG)) \
+	  $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(IMAGES)
 
 deploy: ## roll this commit out to kubectl's cluster, and back if that fails (REGISTRY)
 	@test -n "$(REGISTRY)" || { echo "Where are the images? make deploy REGISTRY=registry.digitalocean.com/..."; exit 1; }
@@ -40,12 +41,15 @@ format: .venv/installed ## mend what a tool can mend
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-lock: ## pin every dependency anew in constraints.txt (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command 'make lock' --no-emit-package pip --no-emit-package setuptools \
-	  $(foreach p,ticketing-common ticketing-auth ticketing-tickets ticketing-orders ticketing-payments \
-	    ticketing-expiration ticketing-client stripe-stand-in ticketing-local ticketing-deploy,--no-emit-package $(p)) \
-	  --upgrade --output-file constraints.txt requirements.in
+# Of the packages of this repository, no version is pinned.
+OURS := ticketing-common ticketing-auth ticketing-tickets ticketing-orders ticketing-payments \
+  ticketing-expiration ticketing-client stripe-stand-in ticketing-local ticketing-deploy
+PIN := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+  --custom-compile-command 'make lock' $(foreach p,pip setuptools $(OURS),--no-emit-package $(p)) --upgrade
+
+lock: ## pin every dependency anew, in constraints.txt and for the images (needs uv)
+	$(PIN) --output-file constraints.txt requirements.in
+	$(PIN) --constraints constraints.txt --output-file infra/docker/wheels.txt infra/docker/wheels.in
 
 clean: ## forget the environment; the market's data in .data stays
 	rm -rf .venv

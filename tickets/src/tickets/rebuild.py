@@ -17,7 +17,7 @@ class Rebuilt:
     def __init__(self, database: Database) -> None:
         self.tickets = Documents(database, "tickets", Ticket)  # without a relay: nothing is announced
         self.numbers: dict[str, int] = {}
-        """Of the orders that no ticket has been held by yet: the tickets' events do not tell them."""
+        """Of the orders that hold no ticket yet; the tickets' events do not tell them."""
 
 
 async def on_order_created(event: OrderCreated, rebuilt: Rebuilt) -> None:
@@ -26,14 +26,15 @@ async def on_order_created(event: OrderCreated, rebuilt: Rebuilt) -> None:
 
 async def on_ticket_changed(event: TicketCreated | TicketUpdated, rebuilt: Rebuilt) -> None:
     order_id = event.order_id if isinstance(event, TicketUpdated) else None
-    n = rebuilt.numbers.pop(order_id or "", None)
+    n = rebuilt.numbers.get(order_id or "")
 
     def take_in(ticket: Ticket | None) -> Ticket:
         ticket = ticket or Ticket(id=event.id, title="", price_cents=0, user_id=event.user_id)
         facts = {"title": event.title, "price_cents": to_cents(event.price), "order_id": order_id}
         return ticket.evolve(**facts, order_n=n or ticket.order_n)
 
-    await rebuilt.tickets.follow(event.id, event.version, take_in)
+    await rebuilt.tickets.follow(event.id, event.version, take_in)  # may be early, and come again
+    rebuilt.numbers.pop(order_id or "", None)
     this = {"_id": event.id, "version": event.version}
     await rebuilt.tickets.collection.update_one(this, {"$set": {"words": words(event.title)}})
 

@@ -42,7 +42,8 @@ def build_command(engine: Engine, options: list[str], secret_files: dict[str, Pa
 
 
 def size(engine: Engine, image: str) -> str:
-    return output(engine, "images", "--format={{.Size}}", image)
+    # buildah has a line for each name of the same image.
+    return output(engine, "images", "--format={{.Size}}", image).partition("\n")[0]
 
 
 @contextlib.contextmanager
