@@ -6,23 +6,22 @@ import json
 import os
 import random
 import sys
-import time
 import tracemalloc
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import bson
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
 from bson.raw_bson import RawBSONDocument
-from pymongo import MongoClient, WriteConcern
+from pymongo import WriteConcern
 
 from ticketing_common import backup, backup_files, mongo
 from ticketing_common.backup import dump, restore
 from ticketing_common.backup_files import BackupError, read_manifest, verify
 from ticketing_common.mongo import new_id
 from ticketing_common.testing import wait_until
-from ticketing_common.testing.servers import free_port, mongod, running
+from ticketing_common.testing.replica_set import initiate, member
+from ticketing_common.testing.servers import free_port, running
 
 RAW = bson.codec_options.CodecOptions(document_class=RawBSONDocument)
 
@@ -30,14 +29,9 @@ RAW = bson.codec_options.CodecOptions(document_class=RawBSONDocument)
 @pytest.fixture(scope="session")
 def replica_set_url(servers_dir):
     """A replica set of one, which is enough for snapshots."""
-    alone = mongod(free_port(), servers_dir / "replica-set")
-    server = replace(alone, command=[*alone.command, "--replSet", "rs0", "--oplogSize", "50"])
-    with running(server), MongoClient(server.url, directConnection=True) as client:
-        members = [{"_id": 0, "host": f"127.0.0.1:{server.port}"}]
-        client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
-        while not client.admin.command("hello")["isWritablePrimary"]:
-            time.sleep(0.02)
-        yield f"{server.url}/{{}}?replicaSet=rs0&readConcernLevel=majority"
+    server = member(free_port(), servers_dir / "replica-set", "--oplogSize", "50")
+    with running(server):
+        yield initiate([server]).replace("/?", "/{}?")
 
 
 async def everything(database):

@@ -17,14 +17,16 @@ from pymongo import MongoClient
 
 from ticketing_common.jetstream import STREAM, connected
 from ticketing_common.testing import wait_until
-from ticketing_common.testing.servers import Server, find_binary, free_port, mongod, nats_server, running
+from ticketing_common.testing.replica_set import initiate, member
+from ticketing_common.testing.servers import Server, find_binary, free_port, nats_server, running
 from ticketing_local.parts import Plan, plan_parts
 from ticketing_local.settings import Settings
 from ticketing_local.testing import running_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NATS_CONF = Path(__file__).parents[1] / "k8s-prod" / "nats.conf"
+INFRA = Path(__file__).parents[1]
+NATS_CONF = [INFRA / "k8s/stores/nats/nats.conf", INFRA / "k8s-prod/cluster.conf"]
 
 
 @dataclass
@@ -42,18 +44,11 @@ class Replicated:
 
 @pytest.fixture(scope="module")
 def mongos(tmp_path_factory) -> Iterator[Replicated]:
-    servers = []
-    for n in range(3):
-        one = mongod(free_port(), tmp_path_factory.mktemp(f"mongo-{n}"))
-        servers.append(replace(one, command=[*one.command, "--replSet", "rs0"]))
+    servers = [member(free_port(), tmp_path_factory.mktemp(f"mongo-{n}")) for n in range(3)]
     with ExitStack() as stack:
         processes = [stack.enter_context(running(server)) for server in servers]
-        members = [{"_id": n, "host": f"127.0.0.1:{server.port}"} for n, server in enumerate(servers)]
-        with MongoClient(servers[0].url, directConnection=True) as first:
-            quick = {"electionTimeoutMillis": 2_000}  # of 10,000: the test need not wait so long
-            first.admin.command("replSetInitiate", {"_id": "rs0", "members": members, "settings": quick})
-        hosts = ",".join(str(member["host"]) for member in members)
-        url = f"mongodb://{hosts}/?replicaSet=rs0&readConcernLevel=majority"
+        # Of 10,000: the test need not wait so long.
+        url = initiate(servers, electionTimeoutMillis=2_000)
         yield (found := Replicated(servers, processes, url))
         for n in range(3):
             found.kill(n)  # a member that is told to stop serves on for 15 seconds
@@ -66,7 +61,7 @@ def nats(tmp_path_factory) -> Iterator[Replicated]:
     for n, members_port in enumerate(ports):
         folder = tmp_path_factory.mktemp(f"nats-{n}")
         one = nats_server(free_port(), folder)
-        text = NATS_CONF.read_text()
+        files = {path.name: path.read_text() for path in NATS_CONF}
         for old, new in [
             ("port: 4222", f'listen: "127.0.0.1:{one.port}"'),
             ("http_port: 8222\n", ""),
@@ -75,9 +70,10 @@ def nats(tmp_path_factory) -> Iterator[Replicated]:
             ("port: 6222", f'listen: "127.0.0.1:{members_port}"'),
             *((f"nats-{i}.nats-members:6222", f"127.0.0.1:{port}") for i, port in enumerate(ports)),
         ]:
-            assert old in text, old
-            text = text.replace(old, new)
-        (folder / "nats.conf").write_text(text)
+            assert any(old in text for text in files.values()), old
+            files = {name: text.replace(old, new) for name, text in files.items()}
+        for name, text in files.items():
+            (folder / name).write_text(text)
         command = [find_binary("nats-server"), "--config", str(folder / "nats.conf"), "--name", f"nats-{n}"]
         servers.append(replace(one, command=command))
     with ExitStack() as stack:

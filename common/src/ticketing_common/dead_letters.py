@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nats.aio.msg import Msg
-from pydantic_settings import BaseSettings
 
 from ticketing_common import mongo
 from ticketing_common.clock import now
+from ticketing_common.config import MongoSettings, NatsSettings
 from ticketing_common.jetstream import connected
 from ticketing_common.metrics import DEAD_LETTERS_KEPT
 
@@ -68,10 +68,8 @@ class DeadLetters:
         await self._collection.delete_one({"_id": identity})
 
 
-class _Settings(BaseSettings):
-    mongo_uri: str
-    nats_url: str = "nats://127.0.0.1:4222"
-    nats_replicas: int = 1
+class _Settings(MongoSettings, NatsSettings):
+    nats_url: str = "nats://127.0.0.1:4222"  # what is only listed needs none
 
 
 async def list_letters(letters: DeadLetters) -> int:

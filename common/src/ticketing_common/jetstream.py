@@ -105,17 +105,21 @@ class Bus:
             await self.ensure_stream()
             raise
 
+    async def waiting(self, consumer: str) -> int:
+        """How many events wait for this durable consumer, or are in its hands. Raises one of DOWN."""
+        info = await self.js.consumer_info(str(STREAM.name), consumer, timeout=2)
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
     async def is_behind(self) -> bool:
         """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes."""
         if not self._client.is_connected:
             return True
         try:
-            consumer = await self.js.consumer_info(str(STREAM.name), self._name, timeout=2)
+            return await self.waiting(self._name) > 0
         except NotFoundError:
             return False
         except DOWN:
             return True
-        return bool(consumer.num_pending or consumer.num_ack_pending)
 
     async def ping(self) -> None:
         """Raises one of DOWN unless the server answers now."""

@@ -94,8 +94,7 @@ class Listener:
             with contextlib.suppress(*mongo.DOWN):
                 await self._dead_letters.count()
             with contextlib.suppress(*DOWN):
-                consumer = await self._bus.js.consumer_info(str(STREAM.name), self._service, timeout=2)
-                EVENTS_WAITING.set((consumer.num_pending or 0) + (consumer.num_ack_pending or 0))
+                EVENTS_WAITING.set(await self._bus.waiting(self._service))
             await asyncio.sleep(_MEASURE_EVERY)
 
     async def _ensure_consumer(self) -> None:

@@ -3,7 +3,6 @@
 import functools
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,21 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from commands import tool
 
-from ticketing_deploy.images import ROOT
+from ticketing_deploy.images import IMAGES, ROOT
 
 Object = dict[str, Any]
 
+PROGRAMS = [*(image.name for image in IMAGES), "expiration-worker"]
+"""The Deployments of ours, by name."""
 OVERLAYS = ["dev", "prod", "gateway"]
 NAME = "app.kubernetes.io/name"
-KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
 @functools.cache
 def rendered(overlay: str) -> list[Object]:
     """The objects of a cluster: a developer's, production's, or production's with a Gateway."""
     if overlay != "gateway":
-        return _kustomize(ROOT / "infra" / f"k8s-{overlay}")
+        return kustomize(ROOT / "infra" / f"k8s-{overlay}")
     with tempfile.TemporaryDirectory() as folder:
         # kustomize takes no absolute paths.
         base, component = (
@@ -34,11 +35,11 @@ def rendered(overlay: str) -> list[Object]:
         Path(folder, "kustomization.yaml").write_text(
             yaml.safe_dump({"namespace": "ticketing", "resources": [base], "components": [component]})
         )
-        return _kustomize(Path(folder))
+        return kustomize(Path(folder))
 
 
-def _kustomize(folder: Path) -> list[Object]:
-    command = [str(KUBECTL), "kustomize", str(folder)]
+def kustomize(folder: Path) -> list[Object]:
+    command = [tool("kubectl"), "kustomize", folder]
     made = subprocess.run(command, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     return list(yaml.safe_load_all(made.stdout))

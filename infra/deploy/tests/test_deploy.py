@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from commands import git, tool
 
 from ticketing_deploy.images import IMAGES, ROOT
 
@@ -55,9 +56,7 @@ class Place:
     cluster: Path
 
     def git(self, *arguments: str) -> str:
-        command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments]
-        done = subprocess.run(command, cwd=self.repository, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        return git(self.repository, *arguments)
 
     def commit(self, file: str, text: str) -> str:
         path = self.repository / file
@@ -77,7 +76,7 @@ class Place:
                 "PYTHONPATH": str(package),
                 "PATH": f"{self.cluster / 'bin'}:{os.environ['PATH']}",
                 "CLUSTER": str(self.cluster),
-                "REAL_KUBECTL": str(Path(sys.executable).with_name("kubectl")),
+                "REAL_KUBECTL": str(tool("kubectl")),
             },
             "stdout": subprocess.PIPE,
             "stderr": subprocess.STDOUT,

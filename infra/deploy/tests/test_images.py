@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import check, git
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -57,9 +58,7 @@ def is_seen(path):
 
 
 def test_hadolint_finds_no_fault():
-    hadolint = Path(sys.executable).with_name("hadolint")
-    done = subprocess.run([hadolint, "--no-color", ROOT / DOCKERFILE], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    check("hadolint", "--no-color", DOCKERFILE)
 
 
 def test_whoever_tells_hadolint_to_look_away_says_why():
@@ -165,20 +164,13 @@ def repository(tmp_path, monkeypatch):
     """An empty one in the place of ours; returns what commits a change of a file."""
     monkeypatch.setattr(images, "ROOT", tmp_path)
 
-    def git(*arguments):
-        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
-        done = subprocess.run(
-            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
     def commit(path):
         edit(tmp_path / path)
-        git("add", ".")
-        git("commit", "--quiet", "--message", path)
-        return git("rev-parse", "HEAD")
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "--quiet", "--message", path)
+        return git(tmp_path, "rev-parse", "HEAD")
 
-    git("init", "--quiet")
+    git(tmp_path, "init", "--quiet")
     return commit
 
 

@@ -1,19 +1,17 @@
 """The manifests of each kind of cluster: valid, restricted, healthy, and stopped in good order."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
-from cluster import NAME, OVERLAYS, named, of_kind, rendered, selected, workload, workloads
+from cluster import NAME, OVERLAYS, PROGRAMS, named, of_kind, rendered, selected, workload, workloads
+from commands import check
 
 from ticketing_common.app import _STOP_WITHIN
 from ticketing_deploy.images import IMAGES, ROOT, STRIPE_STAND_IN
 
 SCHEMAS = Path(__file__).with_name("schemas")
-OURS = [*(image.name for image in IMAGES), "expiration-worker"]
 
 NO_SCHEMA_HERE = {"Certificate", "Issuer", "Gateway", "HTTPRoute", "CiliumNetworkPolicy"}
 """Kinds of other projects, whose schemas only a cluster has in which they are installed."""
@@ -83,7 +81,7 @@ def test_in_production_every_image_is_of_one_version(overlay):
 
 @every_overlay
 def test_a_release_that_cannot_reach_its_stores_replaces_nothing(overlay):
-    for name in OURS:
+    for name in PROGRAMS:
         deployment = workload(overlay, name)
         assert deployment.container["startupProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
         assert deployment.spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
@@ -91,7 +89,7 @@ def test_a_release_that_cannot_reach_its_stores_replaces_nothing(overlay):
 
 @every_overlay
 def test_a_store_that_is_down_takes_no_service_out(overlay):
-    for name in OURS:
+    for name in PROGRAMS:
         container = workload(overlay, name).container
         for probe in ("readinessProbe", "livenessProbe"):
             assert container[probe]["httpGet"] == {"path": "/healthz", "port": "http"}, name
@@ -110,7 +108,7 @@ def test_everything_that_runs_on_is_probed_on_a_port_that_it_has(overlay):
 
 @every_overlay
 def test_a_pod_has_the_time_to_finish_what_it_has_in_hand(overlay):
-    for name in OURS:
+    for name in PROGRAMS:
         pod = workload(overlay, name).pod
         before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         # Requests first, then the background's work.
@@ -151,7 +149,7 @@ def test_what_grows_by_itself_has_no_fixed_number_of_replicas(overlay):
     """Else each deployment would set it back."""
     grow = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(overlay, "HorizontalPodAutoscaler")}
     assert grow == {"auth", "tickets", "orders", "payments", "client"}
-    for name in OURS:
+    for name in PROGRAMS:
         assert ("replicas" in workload(overlay, name).spec) is (name not in grow), name
 
 
@@ -173,8 +171,12 @@ def test_in_production_each_replicated_store_knows_how_many_it_is():
 
 
 def _nats_conf(overlay: str) -> str:
+    """All of it, with what it includes in its place."""
     (volume,) = (v for v in workload(overlay, "nats").pod["volumes"] if "configMap" in v)
-    return str(named(overlay, "ConfigMap", volume["configMap"]["name"])["data"]["nats.conf"])
+    files = named(overlay, "ConfigMap", volume["configMap"]["name"])["data"]
+    assert "include cluster.conf\n\n" in files["nats.conf"]
+    cluster = files["cluster.conf"]
+    return str(files["nats.conf"].replace("include cluster.conf\n\n", cluster and f"{cluster}\n"))
 
 
 def test_one_nats_server_and_three_differ_in_the_cluster_alone():
@@ -199,9 +201,7 @@ def test_no_two_workloads_take_each_others_pods(overlay):
 
 
 def test_skaffold_yaml_is_valid():
-    tool = Path(sys.executable).with_name("check-jsonschema")
-    schema = SCHEMAS / "skaffold-v4beta14.json"
-    subprocess.run([tool, "--schemafile", schema, ROOT / "skaffold.yaml"], check=True)
+    check("check-jsonschema", "--schemafile", str(SCHEMAS / "skaffold-v4beta14.json"), "skaffold.yaml")
 
 
 def _skaffold(profile: str | None = None) -> dict:

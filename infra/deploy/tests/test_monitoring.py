@@ -10,7 +10,7 @@ from functools import cache
 import promql_parser
 import pytest
 import yaml
-from cluster import NAME, _kustomize, selected, workloads
+from cluster import NAME, PROGRAMS, kustomize, selected, workloads
 
 from ticketing_deploy.images import ROOT
 
@@ -20,7 +20,6 @@ ALERTS = [rule for group in SPEC["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 TESTS = yaml.safe_load((FOLDER / "rules.test.yaml").read_text())["tests"]
-SERVICES = {"auth", "tickets", "orders", "payments", "expiration", "expiration-worker", "client"}
 
 TARGET = {"job", "namespace", "pod", "container", "instance", "service"}
 """The labels that the scrape adds to every series of ours."""
@@ -158,11 +157,11 @@ def test_each_alert_has_its_heading_and_each_heading_its_alert():
 
 def test_a_service_that_is_missed_is_named():
     (down,) = (rule for rule in ALERTS if rule["alert"] == "TicketingServiceDown")
-    assert set(re.findall(r'service="([\w-]+)"', down["expr"])) == SERVICES
+    assert set(re.findall(r'service="([\w-]+)"', down["expr"])) == set(PROGRAMS)
 
 
 def test_rendered_it_scrapes_every_pod_of_ours_and_no_other():
-    by_kind = {each["kind"]: each for each in _kustomize(FOLDER)}
+    by_kind = {each["kind"]: each for each in kustomize(FOLDER)}
     assert by_kind.keys() == {"PodMonitor", "PrometheusRule", "ConfigMap"}
     for each in by_kind.values():
         assert each["metadata"]["namespace"] == "ticketing"
@@ -174,7 +173,7 @@ def test_rendered_it_scrapes_every_pod_of_ours_and_no_other():
     (endpoint,) = monitor["podMetricsEndpoints"]
     for overlay in ("dev", "prod"):
         scraped = [each for each in selected(overlay, monitor["selector"]) if endpoint["port"] in each.ports]
-        assert {each.labels[NAME] for each in scraped} == SERVICES
+        assert {each.labels[NAME] for each in scraped} == set(PROGRAMS)
         assert {each.labels[monitor["jobLabel"]] for each in scraped} == {"ticketing"}
 
 

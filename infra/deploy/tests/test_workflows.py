@@ -3,12 +3,12 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from commands import check, git
 
 from ticketing_deploy.images import IMAGES, ROOT
 
@@ -38,12 +38,6 @@ def uses() -> list[tuple[str, str]]:
     """Each line that uses something, and the file that it is in."""
     lines = [(name, line) for name, path in WORKFLOWS.items() for line in path.read_text().splitlines()]
     return [(name, line.partition("uses:")[2].strip()) for name, line in lines if "uses:" in line]
-
-
-def check(tool: str, *arguments: str) -> None:
-    command = [Path(sys.executable).with_name(tool), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_workflows_are_what_github_reads() -> None:
@@ -165,11 +159,6 @@ def repository(tmp_path: Path) -> Path:
     ):
         git(tmp_path, *command.split())
     return tmp_path
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def plan(repository: Path, commit: str) -> subprocess.CompletedProcess[str]:
