@@ -31,6 +31,11 @@ async def read(limit: Annotated[int, Query(le=10)] = 1) -> list[int]:
     return [limit]
 
 
+@router.delete("/{name}")
+async def forget(name: str) -> None:
+    pass
+
+
 @router.get("/broken")
 async def broken() -> None:
     raise RuntimeError("mongodb://secret-host/")
@@ -87,6 +92,13 @@ async def test_every_refusal_has_the_one_shape_and_an_id(client, method, path, s
     assert "secret" not in answer.text
     assert answer.headers["x-request-id"]
     assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_a_method_that_a_path_does_not_take_is_told_which_it_takes(client):
+    for method in ("PATCH", "OPTIONS"):
+        assert (await client.request(method, "/notes")).headers["allow"] == "GET, POST"
+        assert (await client.request(method, "/notes/1")).headers["allow"] == "DELETE"
+        assert (await client.request(method, "/notes/docs")).headers["allow"] == "GET, HEAD"
 
 
 async def test_a_given_request_id_is_kept_when_it_is_harmless(client):
@@ -152,6 +164,13 @@ async def test_the_schema_states_the_error_shape(client):
     responses = schema["paths"]["/notes"]["post"]["responses"]
     assert "422" not in responses
     assert responses["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")
+    detail = schema["components"]["schemas"]["ErrorDetail"]
+    assert {name: told["type"] for name, told in detail["properties"].items()} == {
+        "message": "string",
+        "field": "string",
+        "code": "string",
+    }
+    assert detail["required"] == ["message"]
     assert (await client.get("/notes/docs")).status_code == 200
 
 

@@ -16,6 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from ticketing_common import mongo
 from ticketing_common.asgi import BodyLimit, OriginCheck, RequestContext
@@ -77,10 +79,10 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.draining = asyncio.Event()
     for name, value in parts.state.items():
         setattr(app.state, name, value)
-    _add_error_handlers(app)
-    if parts.router:
-        app.include_router(parts.router)
-    app.include_router(_cluster_routes(parts))
+    routers = [*([parts.router] if parts.router else []), _cluster_routes(parts)]
+    for router in routers:
+        app.include_router(router)
+    _add_error_handlers(app, [route for router in routers for route in router.routes])
     app.add_middleware(OriginCheck)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)  # the outermost
@@ -203,7 +205,7 @@ def _cluster_routes(parts: Parts) -> APIRouter:
     return router
 
 
-def _add_error_handlers(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI, routes: list[BaseRoute]) -> None:
     async def market_error(_: Request, error: MarketError) -> Response:
         return render(error)
 
@@ -216,6 +218,8 @@ def _add_error_handlers(app: FastAPI) -> None:
         if error.status_code == 400 and lacks_session(request):  # a body that is no text at all
             return render(NotSignedIn())
         headers = dict(error.headers) if error.headers else None
+        if error.status_code == 405:
+            headers = {"Allow": _methods([*app.routes, *routes], request.scope)}
         return error_response(error.status_code, ErrorDetail(message=str(error.detail)), headers=headers)
 
     async def store_down(_: Request, error: Exception) -> Response:
@@ -228,6 +232,12 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)  # type: ignore[arg-type]
     for down in mongo.DOWN:
         app.add_exception_handler(down, store_down)
+
+
+def _methods(routes: list[BaseRoute], scope: Scope) -> str:
+    """All that the path allows; Starlette names only those of its first route."""
+    fitting = [r for r in routes if isinstance(r, Route) and r.matches(scope)[0] is not Match.NONE]
+    return ", ".join(sorted({m for r in fitting if r.path == fitting[0].path for m in r.methods or ()}))
 
 
 def _detail(error: dict[str, Any]) -> ErrorDetail:

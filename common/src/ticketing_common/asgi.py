@@ -1,11 +1,12 @@
 """The pure ASGI layers around every app: request id, log, metrics, the body's limit, the origin check."""
 
+import asyncio
+import random
 import re
-import secrets
 import time
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ticketing_common.errors import BodyTooLarge, ErrorDetail, ForeignOrigin, error_response, render
@@ -14,6 +15,8 @@ from ticketing_common.metrics import REQUESTS
 from ticketing_common.tracing import continue_trace
 
 MAX_BODY = 64 * 1024
+_BODY_WITHIN = 10.0
+"""Seconds until all of a body has to be there: no ingress is sure to ask for it."""
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = {"/healthz", "/readyz", "/metrics"}
@@ -30,12 +33,12 @@ class RequestContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        asked = Headers(scope=scope)
+        given = asked.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        continue_trace(headers.get("traceparent"))
+        continue_trace(asked.get("traceparent"))
         status = 0
         begun = time.perf_counter()
 
@@ -43,7 +46,8 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -65,7 +69,7 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuses a body over 64 KiB before anything else looks at the request, by reading it first."""
+    """Refuses a body over 64 KiB, or slow, before anything else looks at the request, by reading it first."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -73,17 +77,25 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            return await self._app(scope, receive, send)  # there is none, says HTTP/1.1
+        length = headers.get("content-length", "0")
         body = b""
         more = True
         too_large = length.isdigit() and int(length[:20]) > MAX_BODY
-        while more and not too_large:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            too_large = len(body) > MAX_BODY
+        try:
+            async with asyncio.timeout(_BODY_WITHIN):
+                while more and not too_large:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    too_large = len(body) > MAX_BODY
+        except TimeoutError:
+            late = ErrorDetail(message="The request body did not arrive in time")
+            return await error_response(408, late, headers={"Connection": "close"})(scope, receive, send)
         if too_large:
             return await render(BodyTooLarge())(scope, receive, send)
         unread = True

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic.json_schema import SkipJsonSchema
 
 
 class MarketError(Exception):
@@ -81,8 +82,8 @@ class ErrorDetail(BaseModel):
     """One thing that is wrong. `field` names a field of the request, `code` is for programs."""
 
     message: str
-    field: str | None = None
-    code: str | None = None
+    field: str | SkipJsonSchema[None] = None
+    code: str | SkipJsonSchema[None] = None
 
 
 class ErrorBody(BaseModel):

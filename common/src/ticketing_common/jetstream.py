@@ -122,10 +122,12 @@ class Bus:
             return True
 
     async def ping(self) -> None:
-        """Raises one of DOWN unless the server answers now."""
-        if not self._client.is_connected:
-            raise nats.errors.ConnectionClosedError
-        await self._client.flush(timeout=2)
+        """Raises one of DOWN unless JetStream answers now.
+
+        Not by nats-py's `flush`: when that is given up, the server's late answer ends the reading of the
+        connection, which then is deaf until it counts as stale.
+        """
+        await self.stream()
 
     async def close(self) -> None:
         if not self._client.is_closed:

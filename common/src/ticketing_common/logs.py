@@ -1,5 +1,6 @@
 """Logs: one line an event, as JSON for machines or coloured for a terminal, with the request's ids."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -12,13 +13,15 @@ LogFormat = Literal["json", "console"]
 
 
 def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
-    """Send everything, the libraries' logging included, through one formatter to stdout."""
+    """Send everything, the libraries' logging included, through the same processors to stdout.
+
+    Ours goes there straight: by way of `logging` a line costs three times as much, and every request has one.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso" if log_format == "json" else "%H:%M:%S.%f", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
     ]
     last: list[Processor]
     if log_format == "json":
@@ -34,10 +37,9 @@ def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
             )
         ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        processors=[*shared, *last],
+        logger_factory=_Line,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -55,6 +57,20 @@ def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
         logging.getLogger(name).propagate = True
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger
+
+
+class _Line:
+    """Writes a line to stdout; as with `logging`, a line that nobody takes stops nothing."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name  # for add_logger_name
+
+    def write(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    debug = info = warning = error = critical = write

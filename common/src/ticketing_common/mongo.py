@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -100,6 +100,9 @@ class Documents(Generic[A]):
     ) -> None:
         self.collection = database[name]
         self._kind: TypeAdapter[A] = TypeAdapter(kind)
+        self._kinds: TypeAdapter[list[A]] = TypeAdapter(list[kind])  # type: ignore[valid-type]
+        # What is read is what an aggregate has: neither the outbox nor what is derived for queries.
+        self._fields = {"_id" if f.name == "id" else f.name: 1 for f in fields(kind)}
         self._relay = relay
         self._announce = announce
         if relay:
@@ -112,7 +115,7 @@ class Documents(Generic[A]):
 
     async def find(self, **equals: Any) -> A | None:
         """The one document whose fields have these values. A malformed id is unknown like any other."""
-        return self._load(await self.collection.find_one(_criteria(equals), {"outbox": 0}))
+        return self._load(await self.collection.find_one(_criteria(equals), self._fields))
 
     async def find_arriving(self, bus: Bus, patience: float = 2.0, **equals: str) -> A | None:
         """As find, but a document that an event may still be bringing is waited for, `patience` seconds.
@@ -133,7 +136,7 @@ class Documents(Generic[A]):
 
     async def last(self, criteria: dict[str, Any], *, by: str) -> A | None:
         """The one with the highest value of the field `by`."""
-        return self._load(await self.collection.find_one(criteria, {"outbox": 0}, sort=[(by, -1)]))
+        return self._load(await self.collection.find_one(criteria, self._fields, sort=[(by, -1)]))
 
     async def page(
         self,
@@ -147,10 +150,8 @@ class Documents(Generic[A]):
         """At most `limit` documents in the order of the field `by`, those after the value `after` of it."""
         if after is not None:
             criteria = {"$and": [criteria, {by: {"$lt" if newest_first else "$gt": after}}]}
-        cursor = (
-            self.collection.find(criteria, {"outbox": 0}).sort(by, -1 if newest_first else 1).limit(limit)
-        )
-        return [self._kind.validate_python(_from_mongo(d)) for d in await cursor.to_list(limit)]
+        cursor = self.collection.find(criteria, self._fields).sort(by, -1 if newest_first else 1).limit(limit)
+        return self._kinds.validate_python([_from_mongo(d) for d in await cursor.to_list(limit)])
 
     async def totals(self, criteria: dict[str, Any], *, by: str, of: str) -> dict[Any, tuple[int, int]]:
         """For each value of the field `by`, the number of documents and the sum of their field `of`."""
@@ -241,7 +242,8 @@ def _criteria(equals: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_mongo(document: dict[str, Any]) -> dict[str, Any]:
-    return {"id": document.pop("_id"), **document}
+    document["id"] = document.pop("_id")
+    return document
 
 
 def _is_young(identity: str) -> bool:
