@@ -1,21 +1,24 @@
 """The queries of the orders service, held against the real planner."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from orders.models import NoSuchTicket, Takings, Ticket, TicketReserved, complete, place
+from orders.models import NoSuchTicket, Takings, Ticket, TicketReserved, cancel, complete, place
 from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import TicketCreated
 from ticketing_common.mongo import new_id
 
 
-async def placed(orders, *, ticket_id=None, user_id="buyer", seller_id="seller"):
+async def placed(orders, *, ticket_id=None, user_id="buyer", seller_id="seller", untouched=False):
     ticket = Ticket(id=ticket_id or new_id(), title="Opera", price_cents=1999, seller_id=seller_id)
     return await orders.claim(
-        ticket.id, lambda last: place(new_id(), user_id, ticket, last, now(), timedelta(minutes=15))
+        ticket.id,
+        lambda last: place(new_id(), user_id, ticket, last, now(), timedelta(minutes=15)),
+        untouched=untouched,
     )
 
 
@@ -38,6 +41,18 @@ async def test_every_query_reads_an_index_and_sorts_nothing(orders, database):
         assert "IXSCAN" in query["planSummary"]
         assert not query.get("hasSortStage")
         assert query["docsExamined"] <= 10
+
+
+async def test_of_an_untouched_ticket_the_last_order_is_looked_for_only_if_it_has_one(orders, database):
+    await database.command("profile", 2)
+    order = await placed(orders, untouched=True)
+    await database.command("profile", 0)
+    assert await database["system.profile"].count_documents({"op": "query"}) == 0
+    with pytest.raises(TicketReserved):
+        await placed(orders, ticket_id=order.ticket.id, untouched=True)
+    await orders.change(order.id, partial(cancel, reason="user"))
+    again = await placed(orders, ticket_id=order.ticket.id, untouched=True)
+    assert again.ticket.n == 2
 
 
 async def test_takings_are_summed_from_the_index_alone(orders, database):

@@ -128,6 +128,12 @@ def test_a_refund_is_announced_and_so_is_its_refusal():
     )
 
 
+def test_a_refund_before_the_money_was_taken_is_announced_once_it_is_released():
+    owed = follow_order(follow_order(PAID, 1, "complete"), 2, "refunded")
+    assert announce(owed) is None
+    assert isinstance(announce(observe(owed, CANCELED)), PaymentRefunded)
+
+
 def test_a_refund_that_the_bank_sends_back_later_is_a_failed_one():
     owed = follow_order(follow_order(observe(PAID, CAPTURED), 1, "complete"), 2, "refunded")
     assert observe(observe(owed, REFUNDED), REFUSED).status == "refund_failed"

@@ -19,7 +19,12 @@ def _address(text: str) -> str:
 
 
 class SignUp(Body):
-    email: Annotated[str, Field(max_length=320), AfterValidator(_address), Says("Email must be valid")]
+    email: Annotated[
+        str,
+        Field(max_length=320, json_schema_extra={"format": "email"}),
+        AfterValidator(_address),
+        Says("Email must be valid"),
+    ]
     password: Annotated[
         str,
         Field(min_length=8, max_length=128, repr=False),

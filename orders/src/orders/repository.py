@@ -36,17 +36,22 @@ class Orders:
             ),
         )
 
-    async def claim(self, ticket_id: str, place: Callable[[Order | None], Order]) -> Order:
+    async def claim(
+        self, ticket_id: str, place: Callable[[Order | None], Order], *, untouched: bool = False
+    ) -> Order:
         """Insert the order that `place` makes, given the ticket's last one: the insert itself is the claim.
 
         `place` is called again when another buyer came first, and is then shown that buyer's order.
-        Raises what `place` raises.
+        Raises what `place` raises. An `untouched` ticket had no order when it was last heard of: its last
+        one is looked for only if the insert finds that it has one by now.
         """
+        last = None if untouched else await self.last_of(ticket_id)
         while True:
-            order = place(await self.last_of(ticket_id))
+            order = place(last)
             try:
                 await self._orders.insert(order)
             except Duplicate:
+                last = await self.last_of(ticket_id)
                 continue
             return order
 

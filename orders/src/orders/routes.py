@@ -28,7 +28,11 @@ async def place_order(body: OrderIn, user: CurrentUser, orders: OrdersDep, setti
     """Lock a ticket until `expiresAt`."""
     ticket = await orders.ticket(body.ticket_id)
     window = timedelta(seconds=settings.expiration_window_seconds)
-    order = await orders.claim(ticket.id, lambda last: place(new_id(), user.id, ticket, last, now(), window))
+    order = await orders.claim(
+        ticket.id,
+        lambda last: place(new_id(), user.id, ticket, last, now(), window),
+        untouched=ticket.version == 0,
+    )
     return OrderOut.of(order)
 
 

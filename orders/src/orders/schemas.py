@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from orders.models import Hold, Order, Refund, Takings
 from ticketing_common.events import Reason, Status
@@ -79,7 +80,7 @@ class HoldOut(Wire):
 class RefundOut(Wire):
     status: Literal["pending", "done", "failed"]
     """pending: Stripe is being asked, again and again if need be; failed: given up."""
-    code: str | None = None
+    code: str | SkipJsonSchema[None] = None
     message: str
     """For the seller and the buyer."""
 

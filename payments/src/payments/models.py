@@ -214,7 +214,8 @@ def announce(
     if payment.order_status == "created" and payment.status == "failed":
         assert payment.failure_code is not None
         return PaymentFailed(order_id=payment.order_id, code=payment.failure_code)
-    if payment.order_status == "refunded" and payment.status == "refunded":
+    # Voided: refunded before the money was taken. It is as free again.
+    if payment.order_status == "refunded" and payment.status in ("refunded", "voided"):
         return PaymentRefunded(id=payment.id, version=payment.version, order_id=payment.order_id)
     if payment.order_status == "refunded" and payment.status == "refund_failed":
         assert payment.failure_code is not None

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ticketing_common.wire import Body, Says, Wire
 
@@ -18,7 +19,7 @@ class PaymentIn(Body):
 
 class PaymentOut(Wire):
     id: str
-    client_secret: str | None = None
+    client_secret: str | SkipJsonSchema[None] = None
     """There when the bank wants the buyer (3-D Secure)."""
 
 

@@ -48,7 +48,7 @@ async def settle(payment: Payment, payments: Payments, stripe: StripeApi) -> Non
     todo = task(payment) or "look"
     about = {"todo": todo, "payment": payment.id, "order": payment.order_id}
     try:
-        seen = await _ask(payment, todo, payments, stripe)
+        asked, seen = await _ask(payment, todo, payments, stripe)
     except StripeUnavailable as error:
         if error.key_is_spent:
             await payments.change(payment.order_id, partial(renew_key, spent=payment.key_no))
@@ -58,23 +58,33 @@ async def settle(payment: Payment, payments: Payments, stripe: StripeApi) -> Non
         else:
             log.warning("not settled yet, trying again", **about)
         return
-    after = await payments.change(payment.order_id, lambda p: settled(p, seen, payment, now()))
+    found = asked
+
+    def take_in(current: Payment) -> Payment:
+        nonlocal found
+        found = current
+        return settled(current, seen, payment, now())
+
+    after = await payments.change(payment.order_id, take_in)
     log.info("settled", was=payment.status, now=after.status, seen=seen.status, **about)
     if seen.status == "missing":
         report("stripe does not know an intent that it gave us", intent=seen.stripe_id, **about)
-    if after.order_status != "created" and task(after) is None and (found := disagreements(after, seen)):
-        report("stripe and we disagree", what=found, **about)
+    # What was seen before another write is old news, and proves nothing.
+    is_final = found.version == asked.version and after.order_status != "created" and task(after) is None
+    if is_final and (what := disagreements(after, seen)):
+        report("stripe and we disagree", what=what, **about)
 
 
-async def _ask(payment: Payment, todo: str, payments: Payments, stripe: StripeApi) -> Seen:
+async def _ask(payment: Payment, todo: str, payments: Payments, stripe: StripeApi) -> tuple[Payment, Seen]:
+    """The payment as it was when Stripe was asked, and what Stripe had then."""
     if payment.stripe_id is None:
         payment, _ = await make_intent(payment, payments, stripe)
     stripe_id = payment.stripe_id
     assert stripe_id is not None
     if todo == "capture":
-        return await stripe.capture(stripe_id)
+        return payment, await stripe.capture(stripe_id)
     if todo == "void":
-        return await stripe.void(stripe_id)
+        return payment, await stripe.void(stripe_id)
     if todo == "refund":
-        return await stripe.refund(stripe_id, f"{payment.id}:refund:{payment.key_no}")
-    return await stripe.look(stripe_id)
+        return payment, await stripe.refund(stripe_id, f"{payment.id}:refund:{payment.key_no}")
+    return payment, await stripe.look(stripe_id)
