@@ -1,5 +1,6 @@
 """The ingress: what it routes, what it does not, and that its own errors look like a service's."""
 
+import contextlib
 import os
 import re
 import signal
@@ -128,6 +129,40 @@ def test_nor_does_one_that_does_not_say_its_length(market: httpx.Client) -> None
     chunks = (bytes(1000) for _ in range(66))
     refused = "The request body is larger than 64 KiB"
     assert_own_error(market.post("/api/tickets", content=chunks), 413, refused)
+
+
+def test_a_method_that_nobody_knows_is_not_allowed(market: httpx.Client) -> None:
+    assert_own_error(market.request("BREW", "/api/tickets"), 405, "Method not allowed")
+
+
+def test_chunks_that_are_none_are_the_client_s_fault(market: httpx.Client) -> None:
+    chunked = "POST /api/tickets HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for broken in ["zz\r\nab\r\n", "2\r\n{}XX0\r\n\r\n", "2;" + "a" * 10_000 + "\r\n{}\r\n0\r\n\r\n"]:
+        assert statuses(market, chunked + broken) == ["400"]
+
+
+def test_a_request_that_follows_a_body_of_two_lengths_is_not_answered(market: httpx.Client) -> None:
+    both = "POST /api/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert statuses(market, f"{both}0\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n") == ["201"]
+
+
+def test_nor_is_what_is_in_a_body_that_is_refused(market: httpx.Client) -> None:
+    line = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+    for size in (100_000, 1_000_000):
+        head = f"POST /api/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        assert statuses(market, head + (line * (size // len(line) + 1))[:size]) == ["413"]
+
+
+def statuses(market: httpx.Client, request: str) -> list[str]:
+    """The status of each answer, until the connection ends or nothing comes for a while."""
+    with socket.create_connection(("127.0.0.1", market.base_url.port or 0), timeout=1) as client:
+        said = b""
+        with contextlib.suppress(OSError):
+            client.sendall(request.encode())
+        with contextlib.suppress(OSError):
+            while more := client.recv(65536):
+                said += more
+    return re.findall(r"HTTP/1\.1 (\d{3})", said.decode())
 
 
 def test_a_service_that_is_down_is_unavailable(market: httpx.Client) -> None:

@@ -24,7 +24,34 @@ _NOT_FOUND = "Not found"
 _METHOD_NOT_ALLOWED = "Method not allowed"
 _TOO_LARGE = "The request body is larger than 64 KiB"
 _UNAVAILABLE = "The service is not available at the moment, please try again"
+_MALFORMED = "The request body is not valid HTTP"
 _FAILED = "Something went wrong"
+
+_BAD_CHUNKS = "chunk|header line too long"
+"""What Go says of a client's body; there is no type or status to tell it by."""
+
+_METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE"
+
+# What is left of a body must never be taken for the next request, nor waited for without end. Caddy would do
+# so after an answer of the service that came early (408, 413), after chunks that break off, where a length is
+# told beside chunks, and after an error of its own amid a body: those connections end. A body said to be too
+# large is not passed on; Caddy still reads up to 256 KiB of it, so that the answer is seen.
+_BODIES = """\
+	request_body {
+		max_size 64KiB
+	}
+	@chunked header Transfer-Encoding *
+	header @chunked Connection close
+	header {
+		>Connection close
+		match status 408 413
+	}
+	@vast expression `{header.Content-Length} != "" && int({header.Content-Length}) > 256 * 1024`
+	header @vast Connection close
+	@oversized expression `{header.Content-Length} != "" && int({header.Content-Length}) > 64 * 1024`
+	handle @oversized {
+		error 413
+	}"""
 
 
 def ingress(port: int, ports: dict[str, int], data_dir: Path, patience_seconds: int = 30) -> Part:
@@ -50,6 +77,14 @@ def caddyfile(port: int, ports: dict[str, int], patience_seconds: int) -> str:
 	auto_https off
 	persist_config off
 	grace_period 5s
+	servers {{
+		protocols h1
+		timeouts {{
+			read_header 10s
+			read_body 15s
+			idle 2m
+		}}
+	}}
 	log {{
 		output stderr
 		format json
@@ -69,8 +104,10 @@ http://:{port} {{
 		-Via
 		defer
 	}}
-	request_body {{
-		max_size 64KiB
+{_BODIES}
+	@no_method not method {_METHODS}
+	handle @no_method {{
+		error 405
 	}}
 {routes}
 	@not_routed path {_NOT_ROUTED}
@@ -90,9 +127,17 @@ http://:{port} {{
 		handle @too_large {{
 			{_respond(413, _TOO_LARGE)}
 		}}
+		@malformed expression `{{err.status_code}} == 502 && {{err.message}}.matches("{_BAD_CHUNKS}")`
+		handle @malformed {{
+			header Connection close
+			{_respond(400, _MALFORMED)}
+		}}
 		@unavailable expression `{{err.status_code}} in [502, 503, 504]`
 		handle @unavailable {{
-			header Retry-After 1
+			header {{
+				Connection close
+				Retry-After 1
+			}}
 			{_respond(503, _UNAVAILABLE)}
 		}}
 		@not_found expression `{{err.status_code}} == 404`
