@@ -2,10 +2,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local infra/deploy
+PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local infra/deploy infra/chaos infra/bench
 SOURCES := $(addsuffix /src,$(PACKAGES))
 
-.PHONY: help up demo screenshots images deploy test lint format lock clean
+.PHONY: help up demo chaos bench screenshots images deploy test lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -16,6 +16,12 @@ up: .venv/installed ## run the whole market on http://localhost:8000 (PORT, DATA
 
 demo: .venv/installed ## in a second shell: list, order, pay, decline, refund and expire, as a timeline
 	@$(BIN)/python -P -m ticketing_local.demo
+
+bench: .venv/installed ## how fast, beside the least that could do the job; six minutes (ROUND_SECONDS, DOCUMENTS, WORKERS=2)
+	@$(BIN)/python -P -m ticketing_bench.command
+
+chaos: .venv/installed ## hunt for broken promises while everything is killed (SECONDS, SEED; GUARD=all: the negative control)
+	@$(BIN)/python -P -m ticketing_chaos.command
 
 screenshots: .venv/installed ## every page of the site as a picture, into screenshots/ (needs chromium)
 	@$(BIN)/python -P -m ticketing_local.screenshots
@@ -43,7 +49,7 @@ format: .venv/installed ## mend what a tool can mend
 
 # Of the packages of this repository, no version is pinned.
 OURS := ticketing-common ticketing-auth ticketing-tickets ticketing-orders ticketing-payments \
-  ticketing-expiration ticketing-client stripe-stand-in ticketing-local ticketing-deploy
+  ticketing-expiration ticketing-client stripe-stand-in ticketing-local ticketing-deploy ticketing-chaos ticketing-bench
 PIN := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
   --custom-compile-command 'make lock' $(foreach p,pip setuptools $(OURS),--no-emit-package $(p)) --upgrade
 

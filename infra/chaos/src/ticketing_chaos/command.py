@@ -1,0 +1,103 @@
+"""`make chaos`: hunts for a while, or with a guard off, and says what was found."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ticketing_chaos.guards import GUARDS
+from ticketing_chaos.hunt import Verdict, hunt
+from ticketing_chaos.story import shortest
+from ticketing_common.logs import configure_logs
+
+CONTROL_SECONDS = 12
+
+
+class Settings(BaseSettings):
+    """Field names in upper case are the environment variables."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    seconds: float = 300
+    """How long the crowd and the saboteur are at it."""
+    seed: int | None = None
+    """Repeats what everybody wants; None: a new one."""
+    guard: str | None = None
+    """The negative control: this guard off, or each in turn (`all`); the checker must find something."""
+
+
+def main() -> None:
+    configure_logs("error", "console", "chaos")
+    settings = Settings()
+    seed = settings.seed if settings.seed is not None else int(time.time())
+    if settings.guard and settings.guard not in (*GUARDS, "all"):
+        sys.exit(f"There is no guard {settings.guard}. There are: {', '.join(GUARDS)}, and all of them: all")
+    try:
+        if not settings.guard:
+            sys.exit(asyncio.run(_hunt(settings.seconds, seed)))
+        guards = list(GUARDS) if settings.guard == "all" else [settings.guard]
+        sys.exit(max([asyncio.run(_control(guard, seed)) for guard in guards]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def _hunt(seconds: float, seed: int) -> int:
+    print(f"Seed {seed}, {seconds:g} s. To repeat it: make chaos SEED={seed} SECONDS={seconds:g}")
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    verdict = await hunt(folder, seconds, seed, say=_say)
+    print(figures(verdict))
+    if not verdict.found:
+        print("No promise was broken.")
+        return 0
+    print(f"\n{len(verdict.found)} violations: {dict(Counter(each.promise for each in verdict.found))}")
+    print("\n".join(shortest(verdict.evidence, verdict.found)))
+    print(f"\nThe history is {folder}/history.jsonl, what the parts said in {folder}/logs.")
+    return 1
+
+
+async def _control(guard: str, seed: int) -> int:
+    print(f"Without {guard} ({GUARDS[guard].what}):")
+    verdict = await hunt(
+        Path(tempfile.mkdtemp(prefix="chaos-")), CONTROL_SECONDS, seed, lambda _: None, guard
+    )
+    if verdict.found:
+        print(f"  the checker sees it: {shortest(verdict.evidence, verdict.found)[0][:200]}")
+        return 0
+    print("  THE CHECKER SEES NOTHING")
+    return 1
+
+
+def figures(verdict: Verdict) -> str:
+    """What the hunt was, in numbers."""
+    evidence, history = verdict.evidence, verdict.evidence.history
+    statuses = Counter(str(call.status or "no answer") for call in history.calls)
+    ends = Counter(order["reason"] or order["status"] for order in evidence.orders.values())
+    means = Counter(part.split()[0] for deed in history.deeds for part in deed.what.split(" and "))
+    taken = sum(intent.taken > 0 for intent in evidence.intents)
+    given_back = sum(intent.given_back > 0 for intent in evidence.intents)
+    recoveries = sorted((d.recovered_in, d.what) for d in history.deeds if d.recovered_in is not None)
+    slowest = "; ".join(f"{seconds:.1f} s after {what}" for seconds, what in recoveries[:-4:-1])
+    median = recoveries[len(recoveries) // 2][0] if recoveries else 0
+    return "\n".join(
+        [
+            f"requests   {len(history.calls)}: {dict(statuses.most_common())}",
+            f"tickets    {len(evidence.tickets)}, orders {len(evidence.orders)}: {dict(ends.most_common())}",
+            f"money      {len(evidence.intents)} PaymentIntents, {taken} captured, {given_back} given back",
+            f"events     {len(evidence.events)}",
+            f"deeds      {len(history.deeds)}: {dict(means.most_common())}",
+            f"recovery   until a purchase went through: median {median:.1f} s, slowest {slowest}",
+            f"quiet      {verdict.quiet_after:.1f} s after the crowd went home",
+        ]
+    )
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
