@@ -64,9 +64,9 @@ async def intents_of(intents, order_id):
     ]
 
 
-async def reaches(intents, order_id, status):
+async def reaches(intents, order_id, status, seconds=10):
     async def reached():
         (intent,) = await intents_of(intents, order_id)
         return intent if intent.status == status else None
 
-    return await wait_until(reached)
+    return await wait_until(reached, seconds)

@@ -6,6 +6,7 @@ import time
 import pytest
 from buyer import decide, intents_of, metric, pay, place_order, reaches
 
+from payments.schedule import LONGEST_WAIT
 from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 from ticketing_common.testing import published, wait_until
 
@@ -170,7 +171,7 @@ async def test_one_payment_that_hangs_does_not_hold_up_the_others(client, bus, i
     await reaches(intents, other, "canceled")
     assert await metric(client, "ticketing_payment_oldest_due_seconds") > 0.5
     stripe_api.mend()
-    await asyncio.gather(*(reaches(intents, order_id, "succeeded") for order_id in stuck))
+    await asyncio.gather(*(reaches(intents, order_id, "succeeded", LONGEST_WAIT) for order_id in stuck))
 
 
 async def test_money_that_was_taken_for_an_order_that_is_then_cancelled_goes_back(

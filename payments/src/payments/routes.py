@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import Depends, Header, Request, Response
 
 from payments.authorisation import pay
 from payments.config import Settings
@@ -11,11 +11,11 @@ from payments.schemas import ConfigOut, PaymentIn, PaymentOut, Received
 from payments.stripe_api import StripeApi
 from payments.stripe_events import read_event
 from payments.webhook import hear
-from ticketing_common.app import part
+from ticketing_common.app import api_router, part
 from ticketing_common.auth import CurrentUser
 
 PREFIX = "/api/payments"
-router = APIRouter(prefix=PREFIX, tags=["payments"])
+router = api_router(PREFIX, "payments")
 
 PaymentsDep = Annotated[Payments, Depends(part("payments"))]
 StripeDep = Annotated[StripeApi, Depends(part("stripe"))]

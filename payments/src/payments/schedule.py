@@ -10,7 +10,8 @@ Task = Literal["look", "capture", "void", "refund"]
 
 LOOK_AFTER = timedelta(seconds=5)
 """A try that has no end by then is looked into: the process that began it may be dead."""
-_LONGEST_WAIT = 60.0
+LONGEST_WAIT = 60.0
+"""Seconds until what failed again and again is tried once more."""
 OVERDUE = timedelta(minutes=10)
 """Stripe has to be told and was not for so long: somebody should know."""
 
@@ -61,7 +62,7 @@ def settled(payment: Payment, seen: Seen, read: Payment, now: datetime) -> Payme
 
 def postponed(payment: Payment, now: datetime) -> Payment:
     """The task is not done: later, after a wait that doubles from 1 to 60 s, less up to a half by chance."""
-    seconds = min(2.0 ** min(payment.failures, 10), _LONGEST_WAIT) * random.uniform(0.5, 1)
+    seconds = min(2.0 ** min(payment.failures, 10), LONGEST_WAIT) * random.uniform(0.5, 1)
     return payment.evolve(failures=payment.failures + 1, settle_at=now + timedelta(seconds=seconds))
 
 
