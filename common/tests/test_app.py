@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import pytest
 import pytest_asyncio
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pymongo.errors import ServerSelectionTimeoutError
 
-from ticketing_common.app import Parts, create_app
+from ticketing_common.app import Parts, api_router, create_app
 from ticketing_common.auth import CurrentUser
 from ticketing_common.config import SessionSettings, load
 from ticketing_common.testing import JWT_KEY, new_user, serve_app, session
@@ -18,7 +18,7 @@ class Note(Body):
     text: str
 
 
-router = APIRouter(prefix="/notes")
+router = api_router("/notes", "notes")
 
 
 @router.post("")

@@ -2,19 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from auth.config import Settings
 from auth.models import Account, InvalidCredentials
 from auth.passwords import hash_password, matches
 from auth.repository import Accounts
 from auth.schemas import CurrentUserOut, SignedOut, SignIn, SignUp, UserOut
-from ticketing_common.app import part
+from ticketing_common.app import api_router, part
 from ticketing_common.auth import OptionalUser, User, end_session, start_session
 from ticketing_common.mongo import new_id
 
 PREFIX = "/api/users"
-router = APIRouter(prefix=PREFIX, tags=["users"])
+router = api_router(PREFIX, "users")
 
 
 AccountsDep = Annotated[Accounts, Depends(part("accounts"))]

@@ -73,20 +73,26 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(parts),
-        responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
     )
     app.state.settings = parts.settings
     app.state.draining = asyncio.Event()
     for name, value in parts.state.items():
         setattr(app.state, name, value)
-    routers = [*([parts.router] if parts.router else []), _cluster_routes(parts)]
-    for router in routers:
-        app.include_router(router)
-    _add_error_handlers(app, [route for router in routers for route in router.routes])
+    for router in (parts.router, _cluster_routes(parts)):
+        if router:  # not by include_router, which has each request matched twice
+            app.router.routes.extend(router.routes)
+    _add_error_handlers(app)
     app.add_middleware(OriginCheck)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)  # the outermost
     return app
+
+
+def api_router(prefix: str, tag: str) -> APIRouter:
+    """The router of a service's API, whose schema states the error shape."""
+    return APIRouter(
+        prefix=prefix, tags=[tag], responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}}
+    )
 
 
 def part(name: str) -> Callable[[Request], Awaitable[Any]]:
@@ -205,7 +211,7 @@ def _cluster_routes(parts: Parts) -> APIRouter:
     return router
 
 
-def _add_error_handlers(app: FastAPI, routes: list[BaseRoute]) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     async def market_error(_: Request, error: MarketError) -> Response:
         return render(error)
 
@@ -219,7 +225,7 @@ def _add_error_handlers(app: FastAPI, routes: list[BaseRoute]) -> None:
             return render(NotSignedIn())
         headers = dict(error.headers) if error.headers else None
         if error.status_code == 405:
-            headers = {"Allow": _methods([*app.routes, *routes], request.scope)}
+            headers = {"Allow": _methods(app.routes, request.scope)}
         return error_response(error.status_code, ErrorDetail(message=str(error.detail)), headers=headers)
 
     async def store_down(_: Request, error: Exception) -> Response:

@@ -7,6 +7,7 @@ import sys
 from typing import Literal
 
 import structlog
+from pydantic_core import to_json
 from structlog.typing import Processor
 
 LogFormat = Literal["json", "console"]
@@ -25,7 +26,7 @@ def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
     ]
     last: list[Processor]
     if log_format == "json":
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [structlog.processors.dict_tracebacks, _as_json]
         shared.append(lambda _logger, _method, event: {"service": service, **event})
     else:
         last = [
@@ -60,6 +61,10 @@ def configure_logs(level: str, log_format: LogFormat, service: str) -> None:
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger
+
+
+def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return to_json(event, fallback=repr).decode()
 
 
 class _Line:

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from orders.config import Settings
 from orders.models import NoSuchTicket, NotRefunded, Order, hold_of, place, refund, withdraw
 from orders.repository import Orders
 from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
-from ticketing_common.app import part
+from ticketing_common.app import api_router, part
 from ticketing_common.auth import CurrentUser
 from ticketing_common.clock import now
 from ticketing_common.errors import NotYours
@@ -17,7 +17,7 @@ from ticketing_common.mongo import new_id
 from ticketing_common.pages import Cursor, cut_page
 
 PREFIX = "/api/orders"
-router = APIRouter(prefix=PREFIX, tags=["orders"])
+router = api_router(PREFIX, "orders")
 
 OrdersDep = Annotated[Orders, Depends(part("orders"))]
 SettingsDep = Annotated[Settings, Depends(part("settings"))]

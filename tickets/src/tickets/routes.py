@@ -4,9 +4,9 @@ import asyncio
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 
-from ticketing_common.app import part
+from ticketing_common.app import api_router, part
 from ticketing_common.auth import CurrentUser, user_of
 from ticketing_common.money import to_cents
 from ticketing_common.mongo import new_id
@@ -18,7 +18,7 @@ from tickets.repository import Tickets
 from tickets.schemas import TicketIn, TicketOut, as_json
 
 PREFIX = "/api/tickets"
-router = APIRouter(prefix=PREFIX, tags=["tickets"])
+router = api_router(PREFIX, "tickets")
 
 TicketsDep = Annotated[Tickets, Depends(part("tickets"))]
 FeedDep = Annotated[Feed, Depends(part("feed"))]

@@ -10,4 +10,4 @@ for pages in (account, tickets, orders, sales, static):
     for route in pages.router.routes:
         if isinstance(route, APIRoute) and route.methods == {"GET"}:
             route.methods.add("HEAD")  # as every web site answers it: monitors and link previews ask so
-    router.include_router(pages.router)
+    router.routes.extend(pages.router.routes)
