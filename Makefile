@@ -34,8 +34,8 @@ deploy: ## roll this commit out to kubectl's cluster, and back if that fails (RE
 	@test -n "$(REGISTRY)" || { echo "Where are the images? make deploy REGISTRY=registry.digitalocean.com/..."; exit 1; }
 	@PYTHONPATH=infra/deploy/src $(PYTHON) -m ticketing_deploy.deploy apply --registry $(REGISTRY)
 
-test: .venv/installed ## all tests, on real servers
-	@$(BIN)/python -m pytest
+test: .venv/installed ## all tests, on real servers, in two processes
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from market import Market, listed, order, ordered, pay, until_accepted, until_held, until_status
+from market import Market, listed, order, pay, until_accepted, until_held, until_status
 from pymongo import MongoClient
 
 from ticketing_common.jetstream import STREAM, connected
@@ -92,7 +92,8 @@ async def market(tmp_path_factory, mongos, nats) -> AsyncIterator[Market]:
         return replace(planned, parts=parts)
 
     folder = tmp_path_factory.mktemp("market")
-    async with running_stack(folder, expiration_window_seconds=20, plan=plan) as stack:
+    # Longer than a sale may wait for stores here.
+    async with running_stack(folder, expiration_window_seconds=60, plan=plan) as stack:
         market = Market(stack)
         yield market
         await market.check_books()
@@ -119,7 +120,7 @@ async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(mark
 async def test_a_sale_outlives_the_loss_of_a_primary(market, mongos):
     seller, buyer = await market.person(), await market.person()
     ticket_id = await listed(seller)
-    placed = await ordered(buyer, ticket_id)
+    placed = (await until_accepted(lambda: order(buyer, ticket_id))).json()
     # What the payments service has not heard of is 404 to it, after a while.
     await wait_until(lambda: market.database("payments")["payments"].find_one({"order_id": placed["id"]}))
     with MongoClient(mongos.url) as client:

@@ -8,6 +8,9 @@ do, an event of about their size included.
 
 Of an order the operation is the insert under the unique index, `/order`. But nobody can place an order
 without reading the ticket's price: `/order-with-price` is the floor of both operations.
+
+Below `/fastapi` the same is done in one route of FastAPI, which validates nothing: what it adds is the
+framework's price, and the rest up to the market's is ours.
 """
 
 import asyncio
@@ -21,12 +24,15 @@ from typing import Any
 
 import uvicorn
 from argon2.low_level import Type, verify_secret
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ticketing_common import mongo
 from ticketing_common.clock import now
 
 SHOWN = {"title": 1, "price_cents": 1, "user_id": 1, "version": 1, "order_id": 1}
+_FRAMED = "/fastapi/"
 _HASHING = ThreadPoolExecutor(2)
 """As many at once as the auth service allows."""
 
@@ -141,18 +147,23 @@ def _outbox(subject: str, data: bytes) -> list[dict[str, Any]]:
 
 
 def create(server: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The app: POST or GET /<work>, or /<work>/<what>."""
+    """The app: POST or GET /<work>, or /<work>/<what>; and the same below /fastapi."""
     floor: Floor | None = None
+    by_fastapi: FastAPI | None = None
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal floor
+        nonlocal floor, by_fastapi
         if scope["type"] == "lifespan":
             await receive()
             floor = Floor(server)
+            by_fastapi = _by_fastapi(floor)
             await send({"type": "lifespan.startup.complete"})
             await receive()
             return await send({"type": "lifespan.shutdown.complete"})
         assert floor
+        assert by_fastapi
+        if scope["path"].startswith(_FRAMED):
+            return await by_fastapi(scope, receive, send)
         work, _, what = scope["path"][1:].partition("/")
         if work == "readyz":
             await floor.prepare()
@@ -166,6 +177,18 @@ def create(server: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
                 more = message["more_body"]
         status, answer = await floor.works[work](what, body)
         await _send(send, status, answer)
+
+    return app
+
+
+def _by_fastapi(floor: Floor) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+
+    @app.api_route(_FRAMED + "{work}", methods=["GET", "POST"])
+    @app.api_route(_FRAMED + "{work}/{what}", methods=["GET", "POST"])
+    async def do(work: str, request: Request, what: str = "") -> Response:
+        status, answer = await floor.works[work](what, await request.body())
+        return JSONResponse(answer, status)
 
     return app
 

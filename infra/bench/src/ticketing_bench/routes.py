@@ -51,12 +51,20 @@ async def _page_floor(_: Market, __: Setting) -> list[bytes]:
     return [request("GET", "/page")]
 
 
+async def _page_by_fastapi(_: Market, __: Setting) -> list[bytes]:
+    return [request("GET", "/fastapi/page")]
+
+
 async def _one(_: Market, setting: Setting) -> list[bytes]:
     return [request("GET", f"/api/tickets/{each}") for each in _some(setting)]
 
 
 async def _one_floor(_: Market, setting: Setting) -> list[bytes]:
     return [request("GET", f"/one/{each}") for each in _some(setting)]
+
+
+async def _one_by_fastapi(_: Market, setting: Setting) -> list[bytes]:
+    return [request("GET", f"/fastapi/one/{each}") for each in _some(setting)]
 
 
 async def _list(market: Market, setting: Setting) -> list[bytes]:
@@ -94,8 +102,8 @@ async def _sign_in_floor(_: Market, __: Setting) -> list[bytes]:
     return [request("POST", "/signin", body=_json(email=EMAIL, password=PASSWORD))]
 
 
-PAGE = Route("page of 50", "tickets", _page, {"find": _page_floor})
-ONE = Route("one ticket", "tickets", _one, {"find_one": _one_floor})
+PAGE = Route("page of 50", "tickets", _page, {"find": _page_floor, "find, by FastAPI": _page_by_fastapi})
+ONE = Route("one ticket", "tickets", _one, {"find_one": _one_floor, "find_one, by FastAPI": _one_by_fastapi})
 LIST = Route("list", "tickets", _list, {"insert_one": _list_floor}, status=201, once=True)
 ORDER = Route(
     "order",
