@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions
@@ -46,6 +47,7 @@ def connect(uri: str) -> Database:
         uri,
         w="majority",
         journal=True,
+        retryWrites=_names_replica_set(uri),
         timeoutMS=5_000,
         serverSelectionTimeoutMS=2_000,
         connectTimeoutMS=2_000,
@@ -235,6 +237,15 @@ class Documents(Generic[A]):
     def _wake(self, identity: str, entries: Sequence[dict[str, Any]]) -> None:
         if self._relay and entries:
             self._relay.wake(self.collection, identity, entries)
+
+
+def _names_replica_set(uri: str) -> bool:
+    """Whether the driver is to repeat a write by itself: only a replica set knows one that comes again.
+
+    At a server that stands alone PyMongo (4.20) gives the second try up, but takes the first one's error for
+    one of its new connection and drops them all: the next write fails alike, as long as there are writes.
+    """
+    return uri.startswith("mongodb+srv://") or "replicaset" in parse_qs(urlsplit(uri).query.lower())
 
 
 def _criteria(equals: dict[str, Any]) -> dict[str, Any]:

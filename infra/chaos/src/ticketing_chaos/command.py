@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketing_chaos.guards import GUARDS
 from ticketing_chaos.hunt import Verdict, hunt
+from ticketing_chaos.saboteur import NotBack
 from ticketing_chaos.story import shortest
 from ticketing_common.logs import configure_logs
 
@@ -48,7 +49,14 @@ def main() -> None:
 async def _hunt(seconds: float, seed: int) -> int:
     print(f"Seed {seed}, {seconds:g} s. To repeat it: make chaos SEED={seed} SECONDS={seconds:g}")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    verdict = await hunt(folder, seconds, seed, say=_say)
+    try:
+        verdict = await hunt(folder, seconds, seed, say=_say)
+    except ExceptionGroup as group:
+        lost, others = group.split(NotBack)
+        if lost is None or others:
+            raise
+        print(f"\n{lost.exceptions[0]}\nWhat the parts said is in {folder}/logs.")
+        return 1
     print(figures(verdict))
     if not verdict.found:
         print("No promise was broken.")

@@ -39,7 +39,7 @@ class Verdict:
 
 
 async def hunt(folder: Path, seconds: float, seed: int, say: Say, guard: str | None = None) -> Verdict:
-    """`guard`: the one that is switched off. Raises TimeoutError when the market does not come back."""
+    """`guard`: the one that is switched off. Raises a group with NotBack."""
     off = GUARDS[guard] if guard else None
     history = History()
     async with running_stack(

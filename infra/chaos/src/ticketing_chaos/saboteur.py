@@ -31,6 +31,10 @@ CALM = 5.0
 _BACK_WITHIN = 120.0
 
 
+class NotBack(Exception):
+    """After an attack no purchase went through."""
+
+
 @dataclass(frozen=True)
 class Saboteur:
     stack: Stack
@@ -45,7 +49,7 @@ class Saboteur:
     async def work(self, attacks: Iterator[Attack], stopping: asyncio.Event) -> None:
         """One attack after another until told to stop; at the end every part runs.
 
-        Raises TimeoutError when the market does not come back.
+        Raises NotBack.
         """
         await self.canary.sign_up(stopping)
         for attack in attacks:
@@ -67,8 +71,11 @@ class Saboteur:
         ended = time.time()
         recovered = None
         if awaited:
-            async with asyncio.timeout(_BACK_WITHIN):
-                await self.canary.until_a_purchase_goes_through()
+            try:
+                async with asyncio.timeout(_BACK_WITHIN):
+                    await self.canary.until_a_purchase_goes_through()
+            except TimeoutError:
+                raise NotBack(f"{what}: no purchase went through for {_BACK_WITHIN:g} s") from None
             recovered = time.time() - ended
             self.say(f"{what}: a purchase went through {recovered:.1f} s later")
         deed = Deed(begun=begun, ended=ended, what=what, recovered_in=recovered)

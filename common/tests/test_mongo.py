@@ -1,0 +1,59 @@
+"""The connection to a MongoDB that freezes and dies."""
+
+import asyncio
+import signal
+
+import pytest
+
+from ticketing_common import mongo
+from ticketing_common.testing import wait_until
+from ticketing_common.testing.servers import free_port, mongod, running
+
+WRITERS = 30
+ENOUGH = 300
+
+
+async def test_writes_that_waited_for_a_server_that_died_do_not_keep_it_away_when_it_is_back(tmp_path):
+    server = mongod(free_port(), tmp_path)
+    written = 0
+
+    async def write_for_ever():
+        nonlocal written
+        while True:
+            try:
+                await database["things"].insert_one({"_id": mongo.new_id()})
+                written += 1
+            except mongo.DOWN:
+                continue
+
+    async def enough():
+        return written >= ENOUGH
+
+    with running(server) as process:
+        database = mongo.connect(f"{server.url}/things")
+        await mongo.ping(database)
+        process.send_signal(signal.SIGSTOP)  # before there are connections for all of them
+        writers = [asyncio.create_task(write_for_ever()) for _ in range(WRITERS)]
+        await asyncio.sleep(0.5)
+        process.kill()
+    with running(server):
+        await wait_until(enough, 5)
+        for writer in writers:
+            writer.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+    database.client.close()
+
+
+@pytest.mark.parametrize(
+    ("uri", "repeats"),
+    [
+        ("mongodb://127.0.0.1/things", False),
+        ("mongodb://127.0.0.1/things?readConcernLevel=majority", False),
+        ("mongodb://a,b:27018/things?readConcernLevel=majority&replicaSet=rs0", True),
+        ("mongodb://me:secret@a/things?replicaset=rs0", True),
+    ],
+)
+async def test_a_write_is_repeated_by_the_driver_at_a_replica_set_only(uri, repeats):
+    client = mongo.connect(uri).client
+    assert client.options.retry_writes is repeats
+    client.close()
