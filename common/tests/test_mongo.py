@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,27 @@ async def test_writes_that_waited_for_a_server_that_died_do_not_keep_it_away_whe
         for writer in writers:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
+    database.client.close()
+
+
+async def test_a_write_that_a_stopping_server_no_longer_promises_is_an_outage(tmp_path):
+    server = mongod(free_port(), tmp_path)
+    server = replace(server, command=[*server.command, "--setParameter", "enableTestCommands=1"])
+    stopping = {
+        "code": 91,
+        "codeName": "ShutdownInProgress",
+        "errmsg": "The storage catalog is being closed.",
+    }
+    with running(server):
+        database = mongo.connect(f"{server.url}/things")
+        await database.client.admin.command(
+            "configureFailPoint",
+            "failCommand",
+            mode={"times": 1},
+            data={"failCommands": ["insert"], "writeConcernError": stopping},
+        )
+        with pytest.raises(mongo.DOWN):
+            await database["things"].insert_one({"_id": mongo.new_id()})
     database.client.close()
 
 

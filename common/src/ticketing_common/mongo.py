@@ -19,7 +19,7 @@ from motor.motor_asyncio import AsyncIOMotorClient as MongoClient
 from motor.motor_asyncio import AsyncIOMotorDatabase
 from pydantic import TypeAdapter
 from pymongo import IndexModel
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WTimeoutError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WriteConcernError
 
 from ticketing_common.aggregate import Aggregate, follows
 from ticketing_common.clock import now
@@ -29,8 +29,9 @@ from ticketing_common.jetstream import Bus
 from ticketing_common.outbox import INDEX as OUTBOX_INDEX
 from ticketing_common.outbox import Relay, entry
 
-DOWN = (ConnectionFailure, ExecutionTimeout, WTimeoutError)
-"""What the driver raises when the server is out of reach, too slow, or loses its primary."""
+DOWN = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
+"""What the driver raises when the server is out of reach, too slow, loses its primary, or is just stopping:
+then a write may be done, but is not promised to last."""
 
 Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
 
