@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ticketing_chaos.checks import (
     Violation,
     answers_are_right,
+    money_agrees,
     nothing_is_left_over,
     time_does_not_go_back,
 )
-from ticketing_chaos.evidence import Evidence
+from ticketing_chaos.evidence import Evidence, Intent
 from ticketing_chaos.history import Call, History
 from ticketing_chaos.story import tell
 
@@ -53,6 +56,29 @@ def test_dead_letters_and_events_that_wait_are_seen():
     assert (
         len(list(nothing_is_left_over(replace(NOTHING, dead_letters=[letter], waiting={"orders": 1})))) == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "taken", "given_back", "right"),
+    [
+        ("complete", 500, 0, True),
+        ("complete", 0, 0, False),
+        ("complete", 1000, 0, False),
+        ("refunded", 500, 500, True),
+        ("refunded", 0, 0, True),  # before it was taken
+        ("refunded", 500, 0, False),
+        ("cancelled", 0, 0, True),
+        ("cancelled", 500, 500, False),
+    ],
+)
+def test_money_that_was_taken_or_kept_wrongly_is_seen(status, taken, given_back, right):
+    order = {"status": status, "ticket": {"id": "t1", "price_cents": 500}}
+    intent = Intent(
+        id="pi_1", order_id="o1", payment_id="p1", status="", amount=500, held=False, taken=taken,
+        given_back=given_back,
+    )  # fmt: skip
+    found = list(money_agrees(replace(NOTHING, orders={"o1": order}, intents=[intent])))
+    assert [violation.order_id for violation in found] == ([] if right else ["o1"])
 
 
 def test_a_story_leaves_out_what_shows_nothing_new():

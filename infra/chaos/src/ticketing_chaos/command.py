@@ -61,8 +61,10 @@ async def _hunt(seconds: float, seed: int) -> int:
     if not verdict.found:
         print("No promise was broken.")
         return 0
-    print(f"\n{len(verdict.found)} violations: {dict(Counter(each.promise for each in verdict.found))}")
-    print("\n".join(shortest(verdict.evidence, verdict.found)))
+    for promise, count in Counter(each.promise for each in verdict.found).items():
+        broken = [each for each in verdict.found if each.promise == promise]
+        print(f"\n{promise}: broken {count} times, for one\n")
+        print("\n".join(shortest(verdict.evidence, broken)))
     print(f"\nThe history is {folder}/history.jsonl, what the parts said in {folder}/logs.")
     return 1
 
