@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from ticketing_common.jetstream import DOWN, connected
+from ticketing_common.jetstream import DOWN, Bus, connected
+from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, nats_server, running
 
 
@@ -21,3 +22,30 @@ async def test_a_server_that_was_frozen_is_heard_again_at_once(tmp_path):
             await asyncio.sleep(0.2)
             async with asyncio.timeout(1):
                 await bus.publish_raw("ticket.created", b"{}")
+
+
+async def test_who_connects_while_the_server_is_down_is_not_in_the_way_of_coming_back(tmp_path):
+    """As a background job does that failed meanwhile and is begun again."""
+    server = nats_server(free_port(), tmp_path)
+    with running(server) as process:
+        bus = Bus(server.url, "test")
+        await bus.connect()
+        process.kill()
+
+    async def is_down():
+        try:
+            await bus.ping()
+        except DOWN:
+            return True
+
+    async def is_heard():
+        return not await is_down()
+
+    await wait_until(is_down)
+    again = asyncio.create_task(bus.connect())
+    await asyncio.sleep(0.5)
+    with running(server):
+        await wait_until(is_heard, 5)
+        await asyncio.wait_for(again, 1)
+        await bus.publish_raw("ticket.created", b"{}")
+        await bus.close()

@@ -39,12 +39,13 @@ class Bus:
         self._stream = replace(STREAM, num_replicas=replicas)
         self._client = Client()
         self._connecting = asyncio.Lock()
+        self._begun = False
         self.js = self._client.jetstream()
 
     async def connect(self) -> None:
-        """Connect, once, and make sure of the stream; waits as long as NATS is down."""
+        """Connect and make sure of the stream, the first time it is called; waits as long as NATS is down."""
         async with self._connecting:
-            if self._client.connected_url is not None:
+            if self._begun:  # out of reach or not: a second attempt would be in the way of re-making it
                 return None
             await self._client.connect(
                 self._url,
@@ -59,6 +60,7 @@ class Bus:
                 disconnected_cb=_on_disconnected,
                 reconnected_cb=_on_reconnected,
             )
+            self._begun = True
             while True:
                 try:
                     return await self.ensure_stream()
