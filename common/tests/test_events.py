@@ -271,3 +271,7 @@ async def test_what_waits_is_measured_and_what_a_command_takes_away(bus, databas
 
 async def test_a_bus_out_of_reach_may_be_behind():
     assert await Bus("nats://127.0.0.1:9", "nobody").is_behind()
+
+
+async def test_who_does_not_listen_yet_may_be_behind(bus):
+    assert await bus.is_behind()

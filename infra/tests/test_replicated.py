@@ -10,12 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from market import Market, listed, order, pay, until_accepted, until_held, until_status
+from nats.js.api import ConsumerConfig, DeliverPolicy
 from pymongo import MongoClient
 
-from ticketing_common.jetstream import STREAM, connected
+from ticketing_common.jetstream import STREAM, Bus, connected
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.replica_set import initiate, member
 from ticketing_common.testing.servers import Server, find_binary, free_port, nats_server, running
@@ -105,30 +107,52 @@ async def test_the_stream_is_kept_by_three_servers(market, nats):
         assert (await bus.stream()).config.num_replicas == 3
 
 
-async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(market, nats):
+async def ordered_and_heard_of(market: Market) -> tuple[httpx.AsyncClient, str, str]:
+    """A buyer, a ticket and its order; what a service has not heard of yet is 404 to it, after a while."""
     seller, buyer = await market.person(), await market.person()
     ticket_id = await listed(seller)
-    placed = (await until_accepted(lambda: order(buyer, ticket_id))).json()
+    await wait_until(lambda: market.database("orders")["tickets"].find_one({"_id": ticket_id}), 20)
+    answer = await until_accepted(lambda: order(buyer, ticket_id))
+    assert answer.status_code == 201, answer.text
+    order_id = answer.json()["id"]
+    await wait_until(lambda: market.database("payments")["payments"].find_one({"order_id": order_id}), 20)
+    return buyer, ticket_id, order_id
+
+
+async def consumer_led_elsewhere(bus: Bus, leader: str) -> str:
+    """The name of a consumer that has heard everything, and whose leader is another than the stream's."""
+    for n in range(20):
+        config = ConsumerConfig(durable_name=f"onlooker-{n}", deliver_policy=DeliverPolicy.NEW)
+        consumer = await bus.js.add_consumer(str(STREAM.name), config)
+        if consumer.cluster and consumer.cluster.leader != leader:
+            return consumer.name
+    raise AssertionError("each consumer has the stream's own leader")
+
+
+async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(market, nats):
+    buyer, ticket_id, order_id = await ordered_and_heard_of(market)
     async with connected(nats.url, "test", replicas=3) as bus:
         leader = (await bus.js.stream_info(str(STREAM.name))).cluster.leader
-    nats.kill(int(leader.removeprefix("nats-")))
-    assert (await until_accepted(lambda: pay(buyer, placed["id"]))).status_code == 201
-    await until_status(buyer, placed["id"], "complete", seconds=15)
-    await until_held(buyer, ticket_id, placed["id"])
+        listener = await consumer_led_elsewhere(bus, leader)
+    led = int(leader.removeprefix("nats-"))
+    async with connected(nats.servers[led - 1].url, listener, replicas=3) as bus:
+        assert not await bus.is_behind()
+        nats.kill(led)
+        # Nothing waits for the listener, but nothing could: the stream takes nothing in.
+        assert await bus.is_behind()
+    assert (await until_accepted(lambda: pay(buyer, order_id))).status_code == 201
+    await until_status(buyer, order_id, "complete", seconds=15)
+    await until_held(buyer, ticket_id, order_id)
 
 
 async def test_a_sale_outlives_the_loss_of_a_primary(market, mongos):
-    seller, buyer = await market.person(), await market.person()
-    ticket_id = await listed(seller)
-    placed = (await until_accepted(lambda: order(buyer, ticket_id))).json()
-    # What the payments service has not heard of is 404 to it, after a while.
-    await wait_until(lambda: market.database("payments")["payments"].find_one({"order_id": placed["id"]}))
+    buyer, ticket_id, order_id = await ordered_and_heard_of(market)
     with MongoClient(mongos.url) as client:
         client.admin.command("ping")
         _host, port = client.primary
     mongos.kill([server.port for server in mongos.servers].index(port))
     began = time.monotonic()
-    assert (await until_accepted(lambda: pay(buyer, placed["id"]), seconds=40)).status_code == 201
+    assert (await until_accepted(lambda: pay(buyer, order_id), seconds=40)).status_code == 201
     assert time.monotonic() - began < 30
-    await until_status(buyer, placed["id"], "complete", seconds=15)
-    await until_held(buyer, ticket_id, placed["id"])
+    await until_status(buyer, order_id, "complete", seconds=15)
+    await until_held(buyer, ticket_id, order_id)

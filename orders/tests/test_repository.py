@@ -70,7 +70,14 @@ async def test_takings_are_summed_from_the_index_alone(orders, database):
     assert query["keysExamined"] <= 25
 
 
-async def test_only_a_young_id_is_waited_for(orders):
+async def listens(bus):
+    """Make the consumer that bears the bus's name."""
+    follows = ConsumerConfig(durable_name="test", ack_policy=AckPolicy.EXPLICIT, filter_subject="ticket.*")
+    await bus.js.add_consumer("TICKETING", follows)
+
+
+async def test_only_a_young_id_is_waited_for(orders, bus):
+    await listens(bus)
     begun = now()
     with pytest.raises(NoSuchTicket):
         await orders.ticket("0" * 24)
@@ -81,8 +88,7 @@ async def test_only_a_young_id_is_waited_for(orders):
 
 
 async def test_a_young_id_is_not_called_unknown_while_events_wait_for_us(orders, bus):
-    follows = ConsumerConfig(durable_name="test", ack_policy=AckPolicy.EXPLICIT, filter_subject="ticket.*")
-    await bus.js.add_consumer("TICKETING", follows)
+    await listens(bus)
     facts = {"id": new_id(), "version": 0, "title": "Opera", "price": 10, "user_id": "seller"}
     await bus.publish(TicketCreated(**facts))
     with pytest.raises(Unavailable):

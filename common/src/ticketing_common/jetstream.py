@@ -113,13 +113,14 @@ class Bus:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
     async def is_behind(self) -> bool:
-        """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes."""
-        if not self._client.is_connected:
-            return True
+        """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes.
+
+        In doubt: NATS does not answer, or the stream has no leader and takes nothing in, or the consumer
+        is not there yet.
+        """
         try:
+            await self.ping()
             return await self.waiting(self._name) > 0
-        except NotFoundError:
-            return False
         except DOWN:
             return True
 
