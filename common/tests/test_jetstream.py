@@ -1,11 +1,13 @@
-"""The connection to a NATS that freezes."""
+"""The connection to a NATS that freezes, or is down for a while."""
 
 import asyncio
+import os
 import signal
 
 import pytest
+from nats.js.api import ConsumerConfig
 
-from ticketing_common.jetstream import DOWN, Bus, connected
+from ticketing_common.jetstream import DOWN, STREAM, Bus, connected
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, nats_server, running
 
@@ -16,6 +18,8 @@ async def test_a_server_that_was_frozen_is_heard_again_at_once(tmp_path):
     with running(server) as process:
         async with connected(server.url, "test") as bus:
             process.send_signal(signal.SIGSTOP)
+            # Until the last of its threads has stopped.
+            await asyncio.to_thread(os.waitpid, process.pid, os.WUNTRACED)
             with pytest.raises(DOWN):
                 await asyncio.wait_for(bus.ping(), 2.5)
             process.send_signal(signal.SIGCONT)
@@ -48,4 +52,25 @@ async def test_who_connects_while_the_server_is_down_is_not_in_the_way_of_coming
         await wait_until(is_heard, 5)
         await asyncio.wait_for(again, 1)
         await bus.publish_raw("ticket.created", b"{}")
+        await bus.close()
+
+
+async def test_after_an_outage_others_may_still_be_publishing_what_they_wrote_meanwhile(tmp_path):
+    """So nothing young is called unknown just then."""
+    server = nats_server(free_port(), tmp_path)
+    with running(server) as process:
+        bus = Bus(server.url, "test")
+        await bus.connect()
+        await bus.js.add_consumer(STREAM.name, ConsumerConfig(durable_name="test"))
+        assert not await bus.is_behind()
+        process.kill()
+        process.wait()
+
+    async def is_back():
+        return bus.reconnects
+
+    with running(server):
+        await wait_until(is_back)
+        assert await bus.waiting("test") == 0
+        assert await bus.is_behind()
         await bus.close()

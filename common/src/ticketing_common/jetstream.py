@@ -1,6 +1,7 @@
 """The connection to NATS JetStream: the one stream, and publishing to it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +28,10 @@ STREAM = StreamConfig(
 DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
 """What nats-py raises when the server is out of reach or does not answer."""
 
+_CATCHING_UP = 10.0
+"""Seconds after an outage until every service has certainly published what it wrote meanwhile: a publication
+under way is given up after 5 s, the sweep takes what is 2 s old, and looks every second."""
+
 log = get_logger(__name__)
 
 
@@ -40,6 +45,7 @@ class Bus:
         self._client = Client()
         self._connecting = asyncio.Lock()
         self._begun = False
+        self._reconnected_at = float("-inf")
         self.js = self._client.jetstream()
 
     async def connect(self) -> None:
@@ -58,7 +64,7 @@ class Bus:
                 pending_size=0,  # publishing while disconnected fails at once: the outbox keeps the event
                 error_cb=_on_error,
                 disconnected_cb=_on_disconnected,
-                reconnected_cb=_on_reconnected,
+                reconnected_cb=self._on_reconnected,
             )
             self._begun = True
             while True:
@@ -115,14 +121,15 @@ class Bus:
     async def is_behind(self) -> bool:
         """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes.
 
-        In doubt: NATS does not answer, or the stream has no leader and takes nothing in, or the consumer
-        is not there yet.
+        In doubt: NATS does not answer or did not until a moment ago, or the stream has no leader and takes
+        nothing in, or the consumer is not there yet.
         """
         try:
             await self.ping()
-            return await self.waiting(self._name) > 0
+            waiting = await self.waiting(self._name)
         except DOWN:
             return True
+        return waiting > 0 or time.monotonic() - self._reconnected_at < _CATCHING_UP
 
     async def ping(self) -> None:
         """Raises one of DOWN unless JetStream answers now.
@@ -131,6 +138,10 @@ class Bus:
         connection, which then is deaf until it counts as stale.
         """
         await self.stream()
+
+    async def _on_reconnected(self) -> None:
+        self._reconnected_at = time.monotonic()
+        log.info("nats reconnected")
 
     async def close(self) -> None:
         if not self._client.is_closed:
@@ -154,7 +165,3 @@ async def _on_error(error: Exception) -> None:
 
 async def _on_disconnected() -> None:
     log.warning("nats disconnected")
-
-
-async def _on_reconnected() -> None:
-    log.info("nats reconnected")

@@ -176,6 +176,7 @@ def test_a_service_that_hangs_is_unavailable(
 ) -> None:
     _, orders = services["orders"]
     orders.send_signal(signal.SIGSTOP)
+    os.waitpid(orders.pid, os.WUNTRACED)  # until the last of its threads has stopped
     try:
         answer = market.get("/api/orders")
     finally:
