@@ -1,6 +1,7 @@
 """`make chaos`: hunts for a while, or with a guard off, and says what was found."""
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -60,6 +61,7 @@ async def _hunt(seconds: float, seed: int) -> int:
     print(figures(verdict))
     if not verdict.found:
         print("No promise was broken.")
+        shutil.rmtree(folder)  # the databases of half an hour are 700 MB
         return 0
     for promise, count in Counter(each.promise for each in verdict.found).items():
         broken = [each for each in verdict.found if each.promise == promise]
@@ -71,9 +73,8 @@ async def _hunt(seconds: float, seed: int) -> int:
 
 async def _control(guard: str, seed: int) -> int:
     print(f"Without {guard} ({GUARDS[guard].what}):")
-    verdict = await hunt(
-        Path(tempfile.mkdtemp(prefix="chaos-")), CONTROL_SECONDS, seed, lambda _: None, guard
-    )
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        verdict = await hunt(Path(folder), CONTROL_SECONDS, seed, lambda _: None, guard)
     if verdict.found:
         print(f"  the checker sees it: {shortest(verdict.evidence, verdict.found)[0][:200]}")
         return 0
