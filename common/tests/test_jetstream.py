@@ -1,7 +1,6 @@
 """The connection to a NATS that freezes, or is down for a while."""
 
 import asyncio
-import os
 import signal
 
 import pytest
@@ -9,7 +8,7 @@ from nats.js.api import ConsumerConfig
 
 from ticketing_common.jetstream import DOWN, STREAM, Bus, connected
 from ticketing_common.testing import wait_until
-from ticketing_common.testing.servers import free_port, nats_server, running
+from ticketing_common.testing.servers import free_port, freeze, nats_server, running
 
 
 async def test_a_server_that_was_frozen_is_heard_again_at_once(tmp_path):
@@ -17,9 +16,7 @@ async def test_a_server_that_was_frozen_is_heard_again_at_once(tmp_path):
     server = nats_server(free_port(), tmp_path)
     with running(server) as process:
         async with connected(server.url, "test") as bus:
-            process.send_signal(signal.SIGSTOP)
-            # Until the last of its threads has stopped.
-            await asyncio.to_thread(os.waitpid, process.pid, os.WUNTRACED)
+            freeze(process)
             with pytest.raises(DOWN):
                 await asyncio.wait_for(bus.ping(), 2.5)
             process.send_signal(signal.SIGCONT)

@@ -1,14 +1,13 @@
 """The connection to a MongoDB that freezes and dies."""
 
 import asyncio
-import signal
 from dataclasses import replace
 
 import pytest
 
 from ticketing_common import mongo
 from ticketing_common.testing import wait_until
-from ticketing_common.testing.servers import free_port, mongod, running
+from ticketing_common.testing.servers import free_port, freeze, mongod, running
 
 WRITERS = 30
 ENOUGH = 300
@@ -33,7 +32,7 @@ async def test_writes_that_waited_for_a_server_that_died_do_not_keep_it_away_whe
     with running(server) as process:
         database = mongo.connect(f"{server.url}/things")
         await mongo.ping(database)
-        process.send_signal(signal.SIGSTOP)  # before there are connections for all of them
+        freeze(process)  # before there are connections for all of them
         writers = [asyncio.create_task(write_for_ever()) for _ in range(WRITERS)]
         await asyncio.sleep(0.5)
         process.kill()

@@ -19,6 +19,7 @@ from ticketing_common.testing.servers import (
     find_binary,
     find_mongod,
     free_port,
+    freeze,
     mongod,
     nats_server,
     port_is_free,
@@ -61,8 +62,7 @@ def test_it_listens_on_this_machine_only(make: Make, tmp_path: Path) -> None:
 def test_a_frozen_server_does_not_count_as_answering(make: Make, tmp_path: Path) -> None:
     server = make(free_port(), tmp_path)
     with running(server) as process:
-        process.send_signal(signal.SIGSTOP)
-        os.waitpid(process.pid, os.WUNTRACED)  # until the last of its threads has stopped
+        freeze(process)
         assert not answers(server, timeout=0.2)
         process.send_signal(signal.SIGCONT)
         wait_until_answers(server)

@@ -29,8 +29,8 @@ DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
 """What nats-py raises when the server is out of reach or does not answer."""
 
 _CATCHING_UP = 10.0
-"""Seconds after an outage until every service has certainly published what it wrote meanwhile: a publication
-under way is given up after 5 s, the sweep takes what is 2 s old, and looks every second."""
+"""Seconds that the others may need after an outage to publish what they wrote meanwhile: a publication under
+way is given up after 5 s, the sweep takes what is 2 s old, and looks every second."""
 
 log = get_logger(__name__)
 

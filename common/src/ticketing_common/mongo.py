@@ -125,7 +125,7 @@ class Documents(Generic[A]):
 
         Somebody who just made a thing in one service may use it in the next before the event is there.
         Only an id made within the last 30 seconds can be under way, and the id itself tells its age.
-        Raises Unavailable when it has not come and events still wait for us, for it may be among them.
+        Raises Unavailable when it has not come and may be under way still, for which see `Bus.is_behind`.
         """
         (identity,) = equals.values()
         deadline = asyncio.get_running_loop().time() + patience

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ticketing_common.testing.servers import free_port
+from ticketing_common.testing.servers import free_port, freeze
 from ticketing_local.ingress import ingress
 
 UNAVAILABLE = "The service is not available at the moment, please try again"
@@ -175,8 +175,7 @@ def test_a_service_that_hangs_is_unavailable(
     market: httpx.Client, services: dict[str, tuple[int, subprocess.Popen[bytes]]]
 ) -> None:
     _, orders = services["orders"]
-    orders.send_signal(signal.SIGSTOP)
-    os.waitpid(orders.pid, os.WUNTRACED)  # until the last of its threads has stopped
+    freeze(orders)
     try:
         answer = market.get("/api/orders")
     finally:

@@ -221,6 +221,12 @@ def running(server: Server, timeout: float = 15.0) -> Iterator[subprocess.Popen[
             _stop(process)
 
 
+def freeze(process: subprocess.Popen[bytes]) -> None:
+    """Stop a child until it is sent SIGCONT; returns when the last of its threads has stopped, not before."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 # Loaded here: between fork and exec nothing may be imported or opened.
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
