@@ -29,7 +29,7 @@ async def sign_up(body: SignUp, response: Response, accounts: AccountsDep, setti
     return _signed_in(account, response, settings)
 
 
-@router.post("/signin")
+@router.post("/signin", status_code=201)
 async def sign_in(body: SignIn, response: Response, accounts: AccountsDep, settings: SettingsDep) -> UserOut:
     """Sign in; refused after too many failures for one address, with the right password too."""
     await accounts.refuse_too_many_tries(body.email)

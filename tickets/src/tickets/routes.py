@@ -73,7 +73,8 @@ async def list_tickets(
     return Response(as_json(page), headers=dict(response.headers), media_type="application/json")
 
 
-@router.get("/events", response_class=EventStream, status_code=200)
+# Not response_class=EventStream: FastAPI would then document the errors as event streams, too.
+@router.get("/events", response_class=Response, responses={200: {"content": {EventStream.media_type: {}}}})
 async def follow_tickets(
     feed: FeedDep,
     draining: DrainingDep,
