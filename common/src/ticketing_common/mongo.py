@@ -18,7 +18,7 @@ from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient as MongoClient
 from motor.motor_asyncio import AsyncIOMotorDatabase
 from pydantic import TypeAdapter
-from pymongo import IndexModel
+from pymongo import IndexModel, WriteConcern
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WriteConcernError
 
 from ticketing_common.aggregate import Aggregate, follows
@@ -155,6 +155,16 @@ class Documents(Generic[A]):
             criteria = {"$and": [criteria, {by: {"$lt" if newest_first else "$gt": after}}]}
         cursor = self.collection.find(criteria, self._fields).sort(by, -1 if newest_first else 1).limit(limit)
         return self._kinds.validate_python([_from_mongo(d) for d in await cursor.to_list(limit)])
+
+    async def mark_first(self, criteria: dict[str, Any], fields: dict[str, Any], *, by: str) -> A | None:
+        """Set fields beside the aggregate's own, such as a lease, in the first match in the order of `by`.
+
+        One atomic write, which leaves the version alone. A crash of MongoDB may undo it.
+        """
+        lazily = self.collection.with_options(write_concern=WriteConcern(w=1, j=False))
+        return self._load(
+            await lazily.find_one_and_update(criteria, {"$set": fields}, self._fields, sort=[(by, 1)])
+        )
 
     async def totals(self, criteria: dict[str, Any], *, by: str, of: str) -> dict[Any, tuple[int, int]]:
         """For each value of the field `by`, the number of documents and the sum of their field `of`."""
