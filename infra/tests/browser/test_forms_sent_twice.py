@@ -66,9 +66,9 @@ async def test_forms_sent_again_after_a_503_whose_request_took_effect_do_it_once
     site.stack.pause("mongod")
     try:
         await asyncio.gather(
-            button(shop, "List for sale").click(),
-            button(stranger, "Sign up").click(),
-            button(page, "Buy now").click(),
+            button(shop, "List for sale").click(timeout=GIVES_UP),
+            button(stranger, "Sign up").click(timeout=GIVES_UP),
+            button(page, "Buy now").click(timeout=GIVES_UP),
         )
         for form in (shop, stranger):
             said = form.get_by_role("alert")
