@@ -25,6 +25,7 @@ from ticketing_common.aggregate import Aggregate, follows
 from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import Event
+from ticketing_common.idempotency import KeyTaken
 from ticketing_common.jetstream import Bus
 from ticketing_common.outbox import INDEX as OUTBOX_INDEX
 from ticketing_common.outbox import Relay, entry
@@ -177,13 +178,15 @@ class Documents(Generic[A]):
     async def insert(self, aggregate: A, **derived: Any) -> None:
         """Add the aggregate and announce it; `derived` fields are kept for queries only.
 
-        Raises Duplicate when a unique index forbids it.
+        Raises Duplicate when a unique index forbids it, KeyTaken when that of the Idempotency-Key does.
         """
         entries = self._entries(aggregate)
         document = self._dump(aggregate) | derived | ({"outbox": entries} if self._relay else {})
         try:
             await self.collection.insert_one(document)
-        except DuplicateKeyError:
+        except DuplicateKeyError as error:
+            if "request.key" in (error.details or {}).get("keyPattern", {}):
+                raise KeyTaken from None
             raise Duplicate from None
         self._wake(aggregate.id, entries)
 

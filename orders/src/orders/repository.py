@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from orders.models import NoSuchOrder, NoSuchTicket, Order, Refund, Takings, Ticket, announce, later
+from ticketing_common import idempotency
 from ticketing_common.events import Status
+from ticketing_common.idempotency import StoredAnswer
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
 
@@ -34,26 +37,37 @@ class Orders:
                     ("ticket.price_cents", ASCENDING),
                 ]
             ),
+            idempotency.INDEX,
         )
 
     async def claim(
-        self, ticket_id: str, place: Callable[[Order | None], Order], *, untouched: bool = False
+        self,
+        ticket_id: str,
+        place: Callable[[Order | None], Order],
+        *,
+        untouched: bool = False,
+        derive: Callable[[Order], dict[str, Any]] = lambda _: {},
     ) -> Order:
         """Insert the order that `place` makes, given the ticket's last one: the insert itself is the claim.
 
         `place` is called again when another buyer came first, and is then shown that buyer's order.
-        Raises what `place` raises. An `untouched` ticket had no order when it was last heard of: its last
-        one is looked for only if the insert finds that it has one by now.
+        Raises what `place` raises, and KeyTaken. An `untouched` ticket had no order when it was last heard
+        of: its last one is looked for only if the insert finds that it has one by now. `derive`: see
+        idempotency.derive_request.
         """
         last = None if untouched else await self.last_of(ticket_id)
         while True:
             order = place(last)
             try:
-                await self._orders.insert(order)
+                await self._orders.insert(order, **derive(order))
             except Duplicate:
                 last = await self.last_of(ticket_id)
                 continue
             return order
+
+    async def find_answer(self, key: bytes) -> StoredAnswer | None:
+        """The answer to an earlier request with this key. Raises Unavailable."""
+        return await idempotency.find_answer(self._orders.collection, key)
 
     async def last_of(self, ticket_id: str) -> Order | None:
         """The last order of a ticket: the one that holds it, if any does."""
