@@ -5,7 +5,7 @@ Each delivery ends in one of these ways, counted by `ticketing_events_handled_to
 - early: the event before it is still under way; put back, and redelivered soon.
 - not due: it may not take effect yet; put back until then.
 - failed: its handler raised; put back with a growing delay.
-- unknown: only another version of the service follows its subject; put back with a growing delay.
+- unknown: only another version of the service follows its subject; put back.
 - removed: no version of the service follows its subject any more; acknowledged.
 - dead: it does not parse, or was early or failed too often; kept as a dead letter, then acknowledged.
 Only early and failed count towards the dead letter. While a store is down the event is held and retried.
@@ -52,6 +52,9 @@ _BACKLOG = 128
 after its time-out, so there must be enough for all replicas."""
 _PULL_TIMEOUT = 0.25
 """Seconds. After a restart of NATS a fetch under way runs to its time-out, so that is short."""
+_UNKNOWN_RATE = 200
+"""Redeliveries a second of events of unknown subjects, at all replicas together. The server prefers
+redeliveries to new messages: more of them would delay the others, fewer would delay a rollout."""
 _EXTEND_EVERY = 1.0
 """Seconds; the consumer's ack_wait is twice that."""
 _STORE_RETRY = 0.5
@@ -90,6 +93,8 @@ class Listener:
         self._repository = repository
         self._dead_letters = dead_letters
         self._in_hand: dict[int, Msg] = {}
+        self._unacknowledged = 0
+        """The messages that all replicas have in hand or put back, when last measured."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until told to stop; what is in hand then is finished first."""
@@ -130,7 +135,8 @@ class Listener:
                 await self._dead_letters.count()
             with contextlib.suppress(*DOWN):
                 consumer = await self._consumer.ensure()
-                EVENTS_WAITING.set((consumer.num_pending or 0) + (consumer.num_ack_pending or 0))
+                self._unacknowledged = consumer.num_ack_pending or 0
+                EVENTS_WAITING.set((consumer.num_pending or 0) + self._unacknowledged)
             await asyncio.sleep(_MEASURE_EVERY)
 
     async def _extend(self) -> None:
@@ -211,7 +217,8 @@ class Listener:
                 return _Outcome("removed")
         except DOWN as error:
             log.debug("filter not read", reason=repr(error))
-        return _Outcome("unknown", put_back_delay(message.metadata.num_delivered))
+        longest = max(1.0, self._unacknowledged / _UNKNOWN_RATE)
+        return _Outcome("unknown", min(put_back_delay(message.metadata.num_delivered), longest))
 
     async def _put_back(self, message: Msg, outcome: str, reason: str, detail: str) -> _Outcome:
         """Put back what was early or failed, or bury it after MAX_FAILURES."""
