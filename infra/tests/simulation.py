@@ -111,6 +111,7 @@ class Clock:
 
 
 _ASK_THE_TIME = (
+    "orders.handlers",
     "expiration.handlers",
     "orders.routes",
     "payments.authorisation",

@@ -7,7 +7,7 @@ import pytest
 
 from orders.handlers import HANDLERS
 from orders.models import NoSuchOrder, Ticket, place
-from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.aggregate import EarlierEventUnderWay, NotDueYet
 from ticketing_common.clock import now
 from ticketing_common.events import (
     ExpirationComplete,
@@ -35,12 +35,19 @@ def ticket_events():
     ]
 
 
+async def order_placed(orders, window):
+    ticket = Ticket(id=new_id(), title="Opera", price_cents=1000)
+    return await orders.claim(ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), window))
+
+
 @pytest.fixture
 async def order(orders):
-    ticket = Ticket(id=new_id(), title="Opera", price_cents=1000)
-    return await orders.claim(
-        ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), timedelta(minutes=15))
-    )
+    return await order_placed(orders, timedelta(minutes=15))
+
+
+@pytest.fixture
+async def due_order(orders):
+    return await order_placed(orders, timedelta(0))
 
 
 async def test_a_ticket_is_copied_version_by_version(orders):
@@ -67,10 +74,23 @@ async def test_an_early_ticket_event_is_put_back(orders):
     assert (await orders.ticket(created.id)).version == 2
 
 
-async def test_an_expired_order_is_cancelled_once(orders, order):
-    await handle(orders, *[ExpirationComplete(order_id=order.id)] * 2)
-    expired = await orders.get(order.id)
+async def test_an_expired_order_is_cancelled_once(orders, due_order):
+    await handle(orders, *[ExpirationComplete(order_id=due_order.id)] * 2)
+    expired = await orders.get(due_order.id)
     assert (expired.status, expired.reason, expired.version) == ("cancelled", "expired", 1)
+
+
+async def test_order_does_not_expire_early_when_the_clock_of_expiration_is_ahead(orders, order):
+    with pytest.raises(NotDueYet) as raised:
+        await handle(orders, ExpirationComplete(order_id=order.id))
+    assert raised.value.due_at == order.expires_at
+    assert (await orders.get(order.id)).status == "created"
+
+
+async def test_early_expiry_of_a_decided_order_is_handled(orders, order):
+    paid = PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")
+    await handle(orders, paid, ExpirationComplete(order_id=order.id))
+    assert (await orders.get(order.id)).status == "complete"
 
 
 async def test_a_payment_completes_the_order_once(orders, order):
@@ -84,10 +104,10 @@ async def test_a_failed_payment_cancels_the_order_once(orders, order):
     assert (failed.status, failed.reason, failed.version) == ("cancelled", "payment-failed", 1)
 
 
-async def test_what_comes_second_finds_the_order_decided(orders, order):
-    paid = PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")
-    await handle(orders, ExpirationComplete(order_id=order.id), paid)
-    assert (await orders.get(order.id)).status == "cancelled"
+async def test_what_comes_second_finds_the_order_decided(orders, due_order):
+    paid = PaymentCreated(id=new_id(), order_id=due_order.id, stripe_id="pi_1")
+    await handle(orders, ExpirationComplete(order_id=due_order.id), paid)
+    assert (await orders.get(due_order.id)).status == "cancelled"
 
 
 async def test_what_is_told_of_a_refund_may_come_twice_and_out_of_order(orders, order):

@@ -1,6 +1,7 @@
 """The connection to NATS JetStream: the one stream, and publishing to it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +10,8 @@ from dataclasses import replace
 import nats
 import nats.errors
 from nats.aio.client import Client
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import NoStreamResponseError, NotFoundError
+from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
 from ticketing_common.events import Event
 from ticketing_common.logs import get_logger
@@ -28,11 +29,18 @@ STREAM = StreamConfig(
 DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
 """What nats-py raises when the server is out of reach or does not answer."""
 
+_CONSUMER_EXISTS = 10148
+"""JetStream's error code."""
+
 _CATCHING_UP = 10.0
 """Seconds that the others may need after an outage to publish what they wrote meanwhile: a publication under
 way is given up after 5 s, the sweep takes what is 2 s old, and looks every second."""
 
 log = get_logger(__name__)
+
+
+class ConsumerExists(Exception):
+    """There is a durable consumer of this name with other settings."""
 
 
 class Bus:
@@ -75,10 +83,38 @@ class Bus:
                     await asyncio.sleep(0.25)
 
     async def ensure_stream(self) -> None:
+        """Create the stream, or give it our settings; subjects that other versions added remain."""
         try:
             await self.js.add_stream(self._stream)
-        except nats.js.errors.BadRequestError:  # it exists with other settings
-            await self.js.update_stream(self._stream)
+            return
+        except BadRequestError:  # it exists with other settings
+            pass
+        ours = frozenset(self._stream.subjects or ())
+        subjects = await self._stream_subjects()
+        while True:
+            await self.js.update_stream(replace(self._stream, subjects=sorted(ours | subjects)))
+            subjects = await self._stream_subjects()
+            if ours <= subjects:  # else another version wrote at the same moment
+                return
+
+    async def _stream_subjects(self) -> frozenset[str]:
+        return frozenset((await self.js.stream_info(str(STREAM.name))).config.subjects or ())
+
+    async def create_consumer(self, config: ConsumerConfig) -> None:
+        """Create a durable consumer; `add_consumer` would overwrite one that is there.
+
+        Raises ConsumerExists if there is one with other settings, or one of DOWN.
+        """
+        stream = str(STREAM.name)
+        request = {"stream_name": stream, "config": config.as_dict(), "action": "create"}
+        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{config.durable_name}"
+        reply = json.loads(
+            (await self._client.request(subject, json.dumps(request).encode(), timeout=2)).data
+        )
+        if "error" in reply:
+            if reply["error"].get("err_code") == _CONSUMER_EXISTS:
+                raise ConsumerExists
+            APIError.from_error(reply["error"])
 
     async def stream(self) -> StreamInfo:
         """The stream as it is now; a server that lost it is given it again. Raises one of DOWN."""
