@@ -24,7 +24,8 @@ SettingsDep = Annotated[Settings, Depends(part("settings"))]
 @router.post("/signup", status_code=201)
 async def sign_up(body: SignUp, response: Response, accounts: AccountsDep, settings: SettingsDep) -> UserOut:
     """Make an account and sign in."""
-    account = Account(id=new_id(), email=body.email, password_hash=await hash_password(body.password))
+    password_hash = await hash_password(body.password.get_secret_value())
+    account = Account(id=new_id(), email=body.email, password_hash=password_hash)
     await accounts.add(account)
     return _signed_in(account, response, settings)
 
@@ -34,7 +35,8 @@ async def sign_in(body: SignIn, response: Response, accounts: AccountsDep, setti
     """Sign in; refused after too many failures for one address, with the right password too."""
     await accounts.refuse_too_many_tries(body.email)
     account = await accounts.by_email(body.email)
-    fits = await matches(body.password, account.password_hash if account else None)
+    password_hash = account.password_hash if account else None
+    fits = await matches(body.password.get_secret_value(), password_hash)
     if account is None or not fits:
         await accounts.count_failure(body.email)
         raise InvalidCredentials

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
+from pydantic import SecretStr
 
 from client.market import Refused
 from client.models import safe_next
@@ -15,6 +16,8 @@ from ticketing_common.errors import Unavailable
 router = APIRouter(prefix="/auth")
 
 Field = Annotated[str, Form()]
+Password = Annotated[SecretStr, Form()]
+_NO_PASSWORD = SecretStr("")
 How = Literal["signup", "signin"]
 
 
@@ -44,7 +47,7 @@ async def enter(
     request: Request,
     market: MarketDep,
     email: Field = "",
-    password: Field = "",
+    password: Password = _NO_PASSWORD,
     next: Field = "",
 ) -> Response:
     try:
