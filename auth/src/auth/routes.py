@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
+from pydantic import Secret
 
 from auth.config import Settings
 from auth.models import Account, InvalidCredentials
@@ -43,7 +44,8 @@ async def sign_up(
     keyed = await keyed_request(request, key, owner=body.email, secret="password")
 
     async def make_account() -> str:
-        account = Account(id=new_id(), email=body.email, password_hash=await hash_password(body.password))
+        password_hash = await hash_password(body.password.get_secret_value())
+        account = Account(id=new_id(), email=body.email, password_hash=password_hash)
         answer = _user(account).model_dump_json(by_alias=True)
         await accounts.add(account, **derive_request(keyed, answer))
         return answer
@@ -85,11 +87,12 @@ async def who_am_i(user: OptionalUser) -> CurrentUserOut:
     return CurrentUserOut(current_user=user and UserOut(id=user.id, email=user.email))
 
 
-async def _authenticate(email: str, password: str, accounts: Accounts) -> Account | None:
+async def _authenticate(email: str, password: Secret[str], accounts: Accounts) -> Account | None:
     """The account with this email and password; a failure is counted. Raises TooManyTries."""
     await accounts.refuse_too_many_tries(email)
     account = await accounts.by_email(email)
-    fits = await matches(password, account.password_hash if account else None)
+    password_hash = account.password_hash if account else None
+    fits = await matches(password.get_secret_value(), password_hash)
     if account is None or not fits:
         await accounts.count_failure(email)
         return None

@@ -8,13 +8,13 @@ else, or no answer     Unavailable
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import structlog
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, SecretStr, TypeAdapter
 
 from client.config import Settings
 from client.schemas import Hold, Order, Page, Refund, Sales, StripeConfig, Ticket
@@ -31,7 +31,7 @@ PAGE = 48
 _PATIENCE = httpx.Timeout(12, connect=2)
 """Seconds. Longer than any service takes to give up itself."""
 
-_TICKETS = TypeAdapter(list[Ticket])
+_TICKETS = TypeAdapter(list[Ticket], config=ConfigDict(hide_input_in_errors=True))
 
 log = get_logger(__name__)
 
@@ -77,18 +77,18 @@ class Market:
 
     services: Services
     user: User | None
-    session: str | None
+    session: str | None = field(repr=False)
     """The visitor's own cookie: the services judge it themselves."""
 
-    async def sign_up(self, email: str, password: str, key: str) -> str:
+    async def sign_up(self, email: str, password: SecretStr, key: str) -> str:
         """The Set-Cookie header of a new session. `key`: of the form, as for all that is made by one."""
-        body = {"email": email, "password": password}
+        body = {"email": email, "password": password.get_secret_value()}
         answer = await self._ask("auth", "POST", "/api/users/signup", json=body, key=key)
         return answer.headers["set-cookie"]
 
-    async def sign_in(self, email: str, password: str) -> str:
+    async def sign_in(self, email: str, password: SecretStr) -> str:
         """The Set-Cookie header of a new session."""
-        body = {"email": email, "password": password}
+        body = {"email": email, "password": password.get_secret_value()}
         answer = await self._ask("auth", "POST", "/api/users/signin", json=body)
         return answer.headers["set-cookie"]
 

@@ -17,7 +17,7 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient as MongoClient
 from motor.motor_asyncio import AsyncIOMotorDatabase
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pymongo import IndexModel, WriteConcern
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WriteConcernError
 
@@ -103,8 +103,10 @@ class Documents(Generic[A]):
         announce: Callable[[A], Event | None] = lambda _: None,
     ) -> None:
         self.collection = database[name]
-        self._kind: TypeAdapter[A] = TypeAdapter(kind)
-        self._kinds: TypeAdapter[list[A]] = TypeAdapter(list[kind])  # type: ignore[valid-type]
+        # An error must not contain what is in a document. A dataclass alone takes no configuration here.
+        config = ConfigDict(hide_input_in_errors=True)
+        self._kind: TypeAdapter[A | None] = TypeAdapter(kind | None, config=config)  # type: ignore[arg-type]
+        self._kinds: TypeAdapter[list[A]] = TypeAdapter(list[kind], config=config)  # type: ignore[valid-type]
         # What is read is what an aggregate has: neither the outbox nor what is derived for queries.
         self._fields = {"_id" if f.name == "id" else f.name: 1 for f in fields(kind)}
         self._relay = relay

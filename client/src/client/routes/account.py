@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
+from pydantic import SecretStr
 
 from client.market import Refused
 from client.models import safe_next
@@ -16,6 +17,8 @@ from ticketing_common.idempotency import KEY_REUSED
 router = APIRouter(prefix="/auth")
 
 Field = Annotated[str, Form()]
+Password = Annotated[SecretStr, Form()]
+_NO_PASSWORD = SecretStr("")
 How = Literal["signup", "signin"]
 
 
@@ -45,7 +48,7 @@ async def enter(
     request: Request,
     market: MarketDep,
     email: Field = "",
-    password: Field = "",
+    password: Password = _NO_PASSWORD,
     next: Field = "",
     form_key: Field = "",
 ) -> Response:
