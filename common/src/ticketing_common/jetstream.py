@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 
 import nats
 import nats.errors
@@ -27,6 +28,9 @@ STREAM = StreamConfig(
 
 DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
 """What nats-py raises when the server is out of reach or does not answer."""
+
+WRITTEN_AT = "Written-At"
+"""The header with the time at which an event was written into its publisher's outbox, in ISO 8601."""
 
 _CATCHING_UP = 10.0
 """Seconds that the others may need after an outage to publish what they wrote meanwhile: a publication under
@@ -101,12 +105,22 @@ class Bus:
         await self.publish_raw(event.subject, event.model_dump_json(by_alias=True).encode(), event.event_id)
 
     async def publish_raw(
-        self, subject: str, data: bytes, event_id: str | None = None, trace: str | None = None
+        self,
+        subject: str,
+        data: bytes,
+        event_id: str | None = None,
+        trace: str | None = None,
+        written_at: datetime | None = None,
     ) -> None:
-        """As publish, for an event that is already in its wire form. Without an id nothing is a duplicate."""
+        """As publish, for an event that is already in its wire form. Without an id nothing is a duplicate.
+
+        `written_at` is when its publisher wrote it: long before, if it waited in an outbox.
+        """
         headers = {"traceparent": trace or traceparent()}
         if event_id is not None:
             headers["Nats-Msg-Id"] = event_id
+        if written_at is not None:
+            headers[WRITTEN_AT] = written_at.isoformat()
         try:
             await self.js.publish(subject, data, timeout=5, headers=headers)
         except NoStreamResponseError:  # a server that lost its store: give it the stream again

@@ -186,9 +186,11 @@ class Documents(Generic[A]):
         not written. Raises Missing, Unavailable when 50 other writers came first, and what `decide` raises.
         """
         for attempt in range(_WRITERS):
-            before = await self.find(**equals)
-            if before is None:
+            document = await self.collection.find_one(_criteria(equals), self._fields | {"outbox": 1})
+            if document is None:
                 raise Missing(str(equals))
+            unpublished = document.pop("outbox", [])
+            before = self._kind.validate_python(_from_mongo(document))
             after = decide(before)
             if after == before:
                 return before
@@ -199,7 +201,9 @@ class Documents(Generic[A]):
                 update["$push"] = {"outbox": {"$each": entries}}
             result = await self.collection.update_one({"_id": before.id, "version": before.version}, update)
             if result.matched_count:
-                self._wake(after.id, entries)
+                if entries:
+                    # With the earlier ones, which must be published first.
+                    self._wake(after.id, [*unpublished, *entries])
                 return after
             await asyncio.sleep(random.uniform(0, 0.002 * attempt))
         raise Unavailable

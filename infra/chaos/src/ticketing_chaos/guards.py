@@ -71,8 +71,8 @@ def _no_fencing() -> None:
 
 
 def _no_sweep() -> None:
-    async def never(_relay: Any) -> None:
-        await asyncio.Event().wait()
+    async def never(_relay: Any, stopping: asyncio.Event) -> None:
+        await stopping.wait()
 
     _replace("ticketing_common.outbox:Relay", "_sweep_for_ever", never)
 
@@ -97,7 +97,7 @@ def _deliver_slowly(*, acknowledged: bool) -> None:
 
 
 def _publish_and_hope() -> None:
-    async def publish(self: Any, subject: str, data: bytes, event_id: str, _trace: str | None = None) -> None:
+    async def publish(self: Any, subject: str, data: bytes, event_id: str, *_: object) -> None:
         await self._client.publish(subject, data, headers={"Nats-Msg-Id": event_id})
 
     _replace("ticketing_common.jetstream:Bus", "publish_raw", publish)
