@@ -84,6 +84,29 @@ class Collection:
         await pause()
         return SimpleNamespace(matched_count=int(before is not None))
 
+    async def update_many(self, criteria: dict[str, Any], update: dict[str, Any]) -> None:
+        await pause()
+        for document in [d for d in self.documents.values() if fits(d, criteria)]:
+            self._keep(document | update["$set"] | {"outbox": []})
+        await pause()
+
+    async def find_one_and_update(
+        self,
+        criteria: dict[str, Any],
+        update: dict[str, Any],
+        projection: object = None,
+        upsert: bool = False,
+    ) -> dict[str, Any] | None:
+        """Returns the document before."""
+        await pause()
+        before = next((d for d in self.documents.values() if fits(d, criteria)), None)
+        if before is None and upsert and criteria["_id"] in self.documents:
+            raise DuplicateKeyError("taken")
+        if before is not None or upsert:
+            self._keep((before or {}) | update["$set"])
+        await pause()
+        return before and dict(before)
+
     def _keep(self, document: dict[str, Any]) -> None:
         self.documents[document["_id"]] = document
         self._written(document)
@@ -96,7 +119,15 @@ def _value(document: dict[str, Any], name: str) -> Any:
 
 
 def fits(document: dict[str, Any], criteria: dict[str, Any]) -> bool:
-    return all(_value(document, name) == wanted for name, wanted in criteria.items())
+    return all(_fits_one(document, name, wanted) for name, wanted in criteria.items())
+
+
+def _fits_one(document: dict[str, Any], name: str, wanted: Any) -> bool:
+    if name == "$or":
+        return any(fits(document, each) for each in wanted)
+    if isinstance(wanted, dict) and "$lt" in wanted:
+        return bool(_value(document, name) < wanted["$lt"])
+    return bool(_value(document, name) == wanted)
 
 
 class Clock:

@@ -209,9 +209,9 @@ class Documents(Generic[A]):
         raise Unavailable
 
     async def follow(self, identity: str, version: int, evolve: Callable[[A | None], A]) -> A | None:
-        """Apply another service's event, the `version` of aggregate `identity`, to our copy of it.
+        """Apply another service's event that carries only what changed to our copy of its aggregate.
 
-        Returns the copy, or None for a duplicate. Raises EarlierEventUnderWay when one is missing.
+        Returns the copy, or None for a duplicate. Raises EarlierEventUnderWay when an earlier one is missing.
         """
         before = await self.find(id=identity)
         if not follows(version, before.version if before else -1):
@@ -227,6 +227,25 @@ class Documents(Generic[A]):
                 {"_id": identity, "version": before.version}, {"$set": self._dump(after)}
             )
         return after
+
+    async def keep_newest(self, aggregate: A) -> A | None:
+        """Store another service's aggregate from an event that carries its whole state, unless outdated.
+
+        A newer version replaces our copy, so a lost event heals with the next. The same version replaces a
+        copy that lacks a field: a release that did not have the field yet stored it. Returns the copy as it
+        was before, None if there was none.
+        """
+        state = self._dump(aggregate)
+        lacks = {"$or": [{name: None} for name, value in state.items() if value is not None]}
+        same = {"version": aggregate.version, **lacks}
+        outdated = {"_id": aggregate.id, "$or": [{"version": {"$lt": aggregate.version}}, same]}
+        replace_by, options = {"$set": state}, {"projection": self._fields}
+        try:
+            before = await self.collection.find_one_and_update(outdated, replace_by, upsert=True, **options)
+        except DuplicateKeyError:  # our copy is not outdated, or another delivery has just stored one
+            before = await self.collection.find_one_and_update(outdated, replace_by, **options)
+            return self._load(before) or await self.find(id=aggregate.id)
+        return self._load(before)
 
     def _load(self, document: dict[str, Any] | None) -> A | None:
         return None if document is None else self._kind.validate_python(_from_mongo(document))

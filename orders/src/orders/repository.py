@@ -104,8 +104,18 @@ class Orders:
         return await self._tickets.find(id=ticket_id) is not None
 
     async def follow_ticket(self, ticket: Ticket) -> None:
-        """Keep this as our copy, if it is the next version. Raises EarlierEventUnderWay."""
-        await self._tickets.follow(ticket.id, ticket.version, lambda _: ticket)
+        """Keep this as our copy, unless ours is newer.
+
+        A ticket that was copied before sellers were kept gets its seller here, and so do its orders.
+        """
+        before = await self._tickets.keep_newest(ticket)
+        if before is None:
+            return
+        # Also for a duplicate: a crash between the two writes is repaired by the redelivery.
+        if before.seller_id is None or before.version >= ticket.version:
+            await self._orders.collection.update_many(
+                {"ticket.id": ticket.id, "seller_id": None}, {"$set": {"seller_id": ticket.seller_id}}
+            )
 
     async def refund_of(self, order_id: str) -> Refund | None:
         """What became of a refund; None while it is under way."""
