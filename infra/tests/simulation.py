@@ -17,7 +17,7 @@ import structlog
 from pydantic import TypeAdapter
 from pymongo.errors import DuplicateKeyError
 
-from ticketing_common.mongo import Documents
+from ticketing_common.arrivals import Arrivals
 
 
 @types.coroutine
@@ -163,7 +163,8 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         # Who lost a race waits some milliseconds; here it is whenever its next turn comes.
         stack.enter_context(patch("ticketing_common.mongo.random", SimpleNamespace(uniform=lambda *_: 0)))
         # What an event may still be bringing is not waited for: a test lets people come early or late.
-        stack.enter_context(patch.object(Documents, "find_arriving", _find))
+        stack.enter_context(patch.object(Arrivals, "find", _find))
+        stack.enter_context(patch.object(Arrivals, "announce", _nothing))
         # Redis only hastens what the ledger knows.
         stack.enter_context(patch("expiration.handlers._if_redis_answers", _nothing))
         stack.enter_context(patch("ticketing_common.mongo.TypeAdapter", _adapter))
@@ -171,13 +172,13 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         yield
 
 
-async def _find(documents: Documents[Any], _bus: object, **equals: str) -> Any:
-    return await documents.find(**equals)
+async def _find(_arrivals: object, _identity: str, look: Callable[[], Any], **_: object) -> Any:
+    return await look()
 
 
 _adapter = functools.cache(TypeAdapter)
 """Made once, not for every market."""
 
 
-async def _nothing(_change: object) -> None:
+async def _nothing(*_: object) -> None:
     pass

@@ -148,6 +148,7 @@ class Listener:
         """Bring one message to its end; never raises, so one message cannot stop the others."""
         structlog.contextvars.clear_contextvars()
         continue_trace((message.headers or {}).get("traceparent"))
+        self._bus.progress.note_delivery(message)
         deliveries = message.metadata.num_delivered
         with EVENT_SECONDS.labels(message.subject).time():
             outcome = await self._outcome(message, deliveries)

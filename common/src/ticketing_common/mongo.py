@@ -25,7 +25,6 @@ from ticketing_common.aggregate import Aggregate, follows
 from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import Event
-from ticketing_common.jetstream import Bus
 from ticketing_common.outbox import INDEX as OUTBOX_INDEX
 from ticketing_common.outbox import Relay, entry
 
@@ -77,6 +76,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_young(identity: str) -> bool:
+    """Whether it was made so recently that the event that tells of it may still be in flight."""
+    return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL
+
+
 class Missing(Exception):
     """No document has the wanted identity."""
 
@@ -119,23 +123,6 @@ class Documents(Generic[A]):
     async def find(self, **equals: Any) -> A | None:
         """The one document whose fields have these values. A malformed id is unknown like any other."""
         return self._load(await self.collection.find_one(_criteria(equals), self._fields))
-
-    async def find_arriving(self, bus: Bus, patience: float = 2.0, **equals: str) -> A | None:
-        """As find, but a document that an event may still be bringing is waited for, `patience` seconds.
-
-        Somebody who just made a thing in one service may use it in the next before the event is there.
-        Only an id made within the last 30 seconds can be under way, and the id itself tells its age.
-        Raises Unavailable when it has not come and may be under way still, for which see `Bus.is_behind`.
-        """
-        (identity,) = equals.values()
-        deadline = asyncio.get_running_loop().time() + patience
-        while (found := await self.find(**equals)) is None and _is_young(identity):
-            if asyncio.get_running_loop().time() > deadline:
-                if await bus.is_behind():
-                    raise Unavailable
-                return await self.find(**equals)
-            await asyncio.sleep(0.02)
-        return found
 
     async def last(self, criteria: dict[str, Any], *, by: str) -> A | None:
         """The one with the highest value of the field `by`."""
@@ -279,7 +266,3 @@ def _criteria(equals: dict[str, Any]) -> dict[str, Any]:
 def _from_mongo(document: dict[str, Any]) -> dict[str, Any]:
     document["id"] = document.pop("_id")
     return document
-
-
-def _is_young(identity: str) -> bool:
-    return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL

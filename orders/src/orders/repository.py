@@ -6,6 +6,7 @@ from functools import partial
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from orders.models import NoSuchOrder, NoSuchTicket, Order, Refund, Takings, Ticket, announce, later
+from ticketing_common.arrivals import Arrivals
 from ticketing_common.events import Status
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
@@ -18,7 +19,7 @@ class Orders:
         self._orders = Documents(database, "orders", Order, relay=relay, announce=announce)
         self._tickets = Documents(database, "tickets", Ticket)
         self._refunds = Documents(database, "refunds", Refund)
-        self._bus = relay.bus
+        self.arrivals = Arrivals(relay.bus)
 
     async def ensure_indexes(self) -> None:
         await self._orders.ensure_indexes(
@@ -92,16 +93,22 @@ class Orders:
         sold, earnings_cents = totals.get("complete", (0, 0))
         return Takings(reserved=reserved, sold=sold, earnings_cents=earnings_cents)
 
-    async def ticket(self, ticket_id: str) -> Ticket:
-        """Our copy of a ticket; one listed a moment ago is waited for. Raises NoSuchTicket, Unavailable."""
-        ticket = await self._tickets.find_arriving(self._bus, id=ticket_id)
+    async def ticket(self, ticket_id: str, user_id: str | None = None) -> Ticket:
+        """Our copy of a ticket; waits for one listed a moment ago, on behalf of a user.
+
+        Raises NoSuchTicket, Unavailable.
+        """
+        look = partial(self._tickets.find, id=ticket_id)
+        ticket = await self.arrivals.find(ticket_id, look, user_id=user_id)
         if ticket is None:
             raise NoSuchTicket
         return ticket
 
-    async def knows(self, ticket_id: str) -> bool:
-        """Whether we have heard of the ticket: asked by anybody, so nothing is waited for."""
-        return await self._tickets.find(id=ticket_id) is not None
+    async def require_ticket(self, ticket_id: str) -> None:
+        """Raises NoSuchTicket, Unavailable. Waits for nothing, since anybody may ask."""
+        look = partial(self._tickets.find, id=ticket_id)
+        if await self.arrivals.find(ticket_id, look, patience=0) is None:
+            raise NoSuchTicket
 
     async def follow_ticket(self, ticket: Ticket) -> None:
         """Keep this as our copy, unless ours is newer.
@@ -110,6 +117,7 @@ class Orders:
         """
         before = await self._tickets.keep_newest(ticket)
         if before is None:
+            await self.arrivals.announce(ticket.id)
             return
         # Also for a duplicate: a crash between the two writes is repaired by the redelivery.
         if before.seller_id is None or before.version >= ticket.version:

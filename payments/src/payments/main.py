@@ -33,7 +33,7 @@ def create(settings: Settings) -> FastAPI:
             docs=routes.PREFIX,
             state={"payments": payments, "stripe": stripe},
             prepare=[payments.ensure_indexes, payments.open_all],
-            jobs=[relay.run, listener.run, partial(settlement.run, payments, stripe)],
+            jobs=[relay.run, listener.run, payments.arrivals.run, partial(settlement.run, payments, stripe)],
             checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
             close=[bus.close, stripe.close],
         )

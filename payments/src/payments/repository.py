@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from pymongo import ASCENDING, IndexModel
 
 from payments.models import NoSuchOrder, Payment, announce
 from payments.schedule import scheduled
 from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.arrivals import Arrivals
 from ticketing_common.clock import now
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
@@ -24,7 +26,7 @@ class Payments:
     def __init__(self, database: Database, relay: Relay) -> None:
         self._payments = Documents(database, "payments", Payment, relay=relay, announce=announce)
         self._events = database["stripe_events"]
-        self._bus = relay.bus
+        self.arrivals = Arrivals(relay.bus)
         self.something_open = asyncio.Event()
         """Set by each change of this process after which Stripe is to be dealt with at once."""
 
@@ -44,13 +46,15 @@ class Payments:
             await self._payments.insert(payment)
         except Duplicate:
             return
+        await self.arrivals.announce(payment.order_id)
 
-    async def of_order(self, order_id: str) -> Payment:
-        """The payment of an order; that of one made a moment ago is waited for.
+    async def of_order(self, order_id: str, user_id: str | None = None) -> Payment:
+        """The payment of an order; waits for that of one placed a moment ago, on behalf of a user.
 
         Raises NoSuchOrder, Unavailable.
         """
-        payment = await self._payments.find_arriving(self._bus, order_id=order_id)
+        look = partial(self._payments.find, order_id=order_id)
+        payment = await self.arrivals.find(order_id, look, user_id=user_id)
         if payment is None:
             raise NoSuchOrder
         return payment
