@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request, Response
 
 from orders.config import Settings
-from orders.models import NoSuchTicket, NotRefunded, Order, hold_of, place, refund, withdraw
+from orders.models import NotRefunded, Order, hold_of, place, refund, withdraw
 from orders.repository import Orders
 from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
 from ticketing_common.app import api_router, part
@@ -44,7 +44,7 @@ async def place_order(
     keyed = await keyed_request(request, key, owner=user.id)
 
     async def claim() -> str:
-        ticket = await orders.ticket(body.ticket_id)
+        ticket = await orders.ticket(body.ticket_id, user.id)
         window = timedelta(seconds=settings.expiration_window_seconds)
         order = await orders.claim(
             ticket.id,
@@ -94,8 +94,8 @@ async def list_sales(
 async def show_hold(ticket_id: str, orders: OrdersDep) -> HoldOut:
     """Whether a ticket is free, reserved or sold, whoever asks."""
     last = await orders.last_of(ticket_id)
-    if last is None and not await orders.knows(ticket_id):
-        raise NoSuchTicket
+    if last is None:
+        await orders.require_ticket(ticket_id)
     return HoldOut.of(hold_of(last))
 
 

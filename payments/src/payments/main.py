@@ -35,7 +35,12 @@ def create(settings: Settings) -> FastAPI:
             docs=routes.PREFIX,
             state={"payments": payments, "stripe": stripe},
             prepare=[payments.ensure_indexes, payments.open_all],
-            jobs=[relay.run, listener.run, partial(settlement.run, payments, settling)],
+            jobs=[
+                relay.run,
+                listener.run,
+                payments.arrivals.run,
+                partial(settlement.run, payments, settling),
+            ],
             checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
             close=[bus.close, stripe.close, settling.close],
         )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, WriteConcern
@@ -10,6 +11,7 @@ from pymongo import ASCENDING, IndexModel, WriteConcern
 from payments.models import NoSuchOrder, Payment, announce
 from payments.schedule import scheduled
 from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.arrivals import Arrivals
 from ticketing_common.clock import now
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
@@ -29,7 +31,7 @@ class Payments:
         # If a crash of MongoDB undoes a lease, work is done twice, no more: no need to wait for the journal.
         self._leases = self._payments.collection.with_options(write_concern=WriteConcern(w=1, j=False))
         self._events = database["stripe_events"]
-        self._bus = relay.bus
+        self.arrivals = Arrivals(relay.bus)
         self.something_open = asyncio.Event()
         """Set by each change of this process after which Stripe is to be dealt with at once."""
 
@@ -49,13 +51,15 @@ class Payments:
             await self._payments.insert(payment)
         except Duplicate:
             return
+        await self.arrivals.announce(payment.order_id)
 
-    async def of_order(self, order_id: str) -> Payment:
-        """The payment of an order; that of one made a moment ago is waited for.
+    async def of_order(self, order_id: str, user_id: str | None = None) -> Payment:
+        """The payment of an order; waits for that of one placed a moment ago, on behalf of a user.
 
         Raises NoSuchOrder, Unavailable.
         """
-        payment = await self._payments.find_arriving(self._bus, order_id=order_id)
+        look = partial(self._payments.find, order_id=order_id)
+        payment = await self.arrivals.find(order_id, look, user_id=user_id)
         if payment is None:
             raise NoSuchOrder
         return payment

@@ -58,6 +58,12 @@ def _blind_writes() -> None:
 
 
 def _any_version() -> None:
+    async def keep(self: Any, aggregate: Any) -> Any:
+        before = await self.find(id=aggregate.id)
+        await self.collection.update_one({"_id": aggregate.id}, {"$set": self._dump(aggregate)}, upsert=True)
+        return before
+
+    _replace("ticketing_common.mongo:Documents", "keep_newest", keep)
     _replace("ticketing_common.mongo", "follows", lambda *_: True)
     _replace("payments.models", "follows", lambda *_: True)
 
@@ -71,8 +77,8 @@ def _no_fencing() -> None:
 
 
 def _no_sweep() -> None:
-    async def never(_relay: Any) -> None:
-        await asyncio.Event().wait()
+    async def never(_relay: Any, stopping: asyncio.Event) -> None:
+        await stopping.wait()
 
     _replace("ticketing_common.outbox:Relay", "_sweep_for_ever", never)
 
@@ -97,7 +103,7 @@ def _deliver_slowly(*, acknowledged: bool) -> None:
 
 
 def _publish_and_hope() -> None:
-    async def publish(self: Any, subject: str, data: bytes, event_id: str, _trace: str | None = None) -> None:
+    async def publish(self: Any, subject: str, data: bytes, event_id: str, *_: object) -> None:
         await self._client.publish(subject, data, headers={"Nats-Msg-Id": event_id})
 
     _replace("ticketing_common.jetstream:Bus", "publish_raw", publish)
