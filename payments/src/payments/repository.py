@@ -19,7 +19,7 @@ from ticketing_common.outbox import Relay
 _TIME = {"$type": "date"}
 _EVENTS_KEPT = timedelta(days=7)
 """Stripe repeats an event for three days."""
-LEASE = timedelta(seconds=4)
+LEASE = timedelta(seconds=3)
 """Renewed every second. After a replica is killed, the others wait this long for its payments."""
 
 
