@@ -47,9 +47,11 @@ _NAMED = (
 _BEFORE_VALUE = re.compile(rf"\w+{_IS}(?:\\*\"|b?')?")
 _NUMBER = re.compile(r"-?[0-9.]+")
 
-# 13 to 19 digits in one run, or in the groups that are printed on cards. The first is that of a card network.
+# 13 to 19 digits in one run, or in the groups that are printed on cards; the first is that of a card network.
+# Neither the digits of a float nor the span id of a traceparent.
 _CARD = (
-    rf"{_START}(?<![0-9]\.)[2-6](?:[0-9]{{12,18}}|[0-9]{{3}}(?:[ -][0-9]{{4}}){{3}}(?:[ -]?[0-9]{{1,3}})?"
+    rf"{_START}(?<![0-9]\.)(?<![0-9a-f]{{32}}-)"
+    r"[2-6](?:[0-9]{12,18}|[0-9]{3}(?:[ -][0-9]{4}){3}(?:[ -]?[0-9]{1,3})?"
     r"|[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})(?![A-Za-z0-9_]|\.[0-9])"
 )
 _DIGITS = re.compile(r"[2-6][0-9]{3}(?:[0-9]{9}|[ -][0-9]{4,6}[ -][0-9])")
