@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ticketing_local.console import Console
+from ticketing_local.disk import describe_full_disk
 from ticketing_local.errors import StackError
 from ticketing_local.process import Part, Process, how_it_ended, spawn
 
@@ -152,7 +153,9 @@ class Supervisor:
     def _last_words(self, w: Watched) -> str:
         said = list(w.process.said) if w.process else []
         words = "".join(f"    {line}\n" for line in said[-12:]) or "    (nothing)\n"
-        return f"{w.part.name} said last:\n{words}Look at {self.log_of(w.part.name)} for the rest."
+        last = f"{w.part.name} said last:\n{words}Look at {self.log_of(w.part.name)} for the rest."
+        full = describe_full_disk(self._logs)
+        return f"{last}\n{full}" if full else last
 
     async def _become_ready(self, w: Watched, process: Process, began: float) -> None:
         is_ready = w.part.is_ready
