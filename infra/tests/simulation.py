@@ -133,8 +133,6 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         stack.enter_context(patch("ticketing_common.mongo.random", SimpleNamespace(uniform=lambda *_: 0)))
         # What an event may still be bringing is not waited for: a test lets people come early or late.
         stack.enter_context(patch.object(Documents, "find_arriving", _find))
-        # Redis only hastens what the ledger knows.
-        stack.enter_context(patch("expiration.handlers._if_redis_answers", _nothing))
         stack.enter_context(patch("ticketing_common.mongo.TypeAdapter", _adapter))
         stack.enter_context(structlog.testing.capture_logs())
         yield
@@ -146,7 +144,3 @@ async def _find(documents: Documents[Any], _bus: object, **equals: str) -> Any:
 
 _adapter = functools.cache(TypeAdapter)
 """Made once, not for every market."""
-
-
-async def _nothing(_change: object) -> None:
-    pass
