@@ -166,8 +166,6 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         # What an event may still be bringing is not waited for: a test lets people come early or late.
         stack.enter_context(patch.object(Arrivals, "find", _find))
         stack.enter_context(patch.object(Arrivals, "announce", _nothing))
-        # Redis only hastens what the ledger knows.
-        stack.enter_context(patch("expiration.handlers._if_redis_answers", _nothing))
         stack.enter_context(patch("ticketing_common.mongo.TypeAdapter", _adapter))
         stack.enter_context(structlog.testing.capture_logs())
         yield

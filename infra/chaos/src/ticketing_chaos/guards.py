@@ -32,7 +32,8 @@ def _replace(where: str, name: str, by: Any) -> None:
     setattr(getattr(owner, kind) if kind else owner, name, by)
 
 
-async def _idle(_one: object, _other: object, stopping: asyncio.Event) -> None:
+async def _idle(*arguments: Any) -> None:
+    stopping: asyncio.Event = arguments[-1]
     await stopping.wait()
 
 
@@ -118,8 +119,12 @@ def _no_journal() -> None:
     _replace("ticketing_common.mongo", "MongoClient", client)
 
 
-def _no_reconciler() -> None:
-    _replace("expiration.reconcile", "reconcile", _idle)
+def _trust_redis() -> None:
+    async def nothing(_ledger: object, _schedule: object) -> None:
+        pass
+
+    _replace("expiration.reconcile", "reschedule", nothing)
+    _replace("expiration.jobs:Publisher", "publish_overdue", _idle)
 
 
 def _capture_at_once() -> None:
@@ -171,9 +176,9 @@ GUARDS = {
         "a write is answered once it is in the journal", _WRITERS, _no_journal, (("mongod", "kill"),)
     ),
     "ledger": Guard(
-        "what Redis has lost is made again from the ledger",
-        ("expiration",),
-        _no_reconciler,
+        "what Redis has lost is published from the ledger",
+        ("expiration", "worker"),
+        _trust_redis,
         (("redis", "wipe"),),
     ),
     "capture": Guard("money moves last", ("payments",), _capture_at_once),
