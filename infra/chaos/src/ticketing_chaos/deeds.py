@@ -98,7 +98,9 @@ async def refuse_writes(scene: Scene, _part: str) -> None:
 
 async def hang_answers(scene: Scene, _part: str) -> None:
     """Half of Stripe's answers take a minute."""
-    async with httpx.AsyncClient(base_url=scene.stack.env["STRIPE_API_BASE"], trust_env=False) as stripe:
+    env = scene.stack.env
+    auth = (env["STRIPE_KEY"], "")
+    async with httpx.AsyncClient(base_url=env["STRIPE_API_BASE"], auth=auth, trust_env=False) as stripe:
         fault = {"kind": "delay", "seconds": _HUNG_ANSWER, "share": 0.5}
         (await stripe.post("/_faults", json=fault)).raise_for_status()
         await asyncio.sleep(scene.chance.uniform(*_HANGING))
