@@ -24,6 +24,8 @@ class Guard:
     """Called in the service's process before it starts."""
     attacks: "tuple[tuple[str, Means], ...]" = ()
     """What brings it out; nothing: the crowd alone."""
+    replicas: int = 1
+    """How many of each service it takes."""
 
 
 def _replace(where: str, name: str, by: Any) -> None:
@@ -231,6 +233,6 @@ GUARDS = {
         _never_behind,
         (("nats", "freeze"),),
     ),
-    "filter": Guard("a replica never narrows its consumer's filter", _FOLLOWERS, _own_filter),
+    "filter": Guard("a replica never narrows its consumer's filter", _FOLLOWERS, _own_filter, replicas=2),
     "settlement": Guard("Stripe is told what became of the order", ("payments",), _no_settlement),
 }

@@ -51,7 +51,7 @@ async def hunt(
     off = GUARDS[guard] if guard else None
     history = History()
     first, *later = stages(old)
-    fleet = Fleet(guard, first)
+    fleet = Fleet(guard, first[-off.replicas :] if off else first)
     async with running_stack(folder, expiration_window_seconds=WINDOW_SECONDS, plan=fleet.plan) as stack:
         place, board = Place(stack.base_url, stack.env["STRIPE_API_BASE"]), Board()
 

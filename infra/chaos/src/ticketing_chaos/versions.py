@@ -14,7 +14,6 @@ from ticketing_local.replicas import replicate, service_of
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Stack
 
-REPLICAS = 2
 CLOCK_SHIFT = 0.3
 """Seconds by which the clocks of all second replicas are ahead."""
 _FOLLOWERS = ("tickets", "orders", "payments", "expiration")
@@ -50,7 +49,7 @@ class Version:
 
 
 Stage = tuple[Version, ...]
-"""The version of the first replica of each service, of the second, and so on."""
+"""The version of each service's first replica, of its second, and so on; there are as many replicas."""
 
 
 def stages(old: Path | None) -> list[Stage]:
@@ -77,7 +76,7 @@ class Fleet:
     """The replicas, as this version would run them."""
 
     def plan(self, settings: Settings, secrets: dict[str, str]) -> Plan:
-        planned = replicate(plan_parts(settings, secrets), REPLICAS)
+        planned = replicate(plan_parts(settings, secrets), len(self.stage))
         self._planned = {part.name: part for part in planned.parts if part.name in planned.ports}
         parts = [
             self._describe(part, self.stage) if part.name in self._planned else part for part in planned.parts
