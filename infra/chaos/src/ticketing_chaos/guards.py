@@ -76,7 +76,7 @@ def _no_fencing() -> None:
 
 
 def _no_sweep() -> None:
-    async def never(_relay: Any) -> None:
+    async def never(*_: Any) -> None:
         await asyncio.Event().wait()
 
     _replace("ticketing_common.outbox:Relay", "_sweep_for_ever", never)
@@ -163,7 +163,7 @@ def _no_keys() -> None:
 
 
 def _never_behind() -> None:
-    async def is_behind(_bus: Any) -> bool:
+    async def is_behind(_bus: Any, **_: Any) -> bool:
         return False
 
     _replace("ticketing_common.jetstream:Bus", "is_behind", is_behind)
@@ -173,11 +173,9 @@ def _own_filter() -> None:
     from ticketing_common.jetstream import DOWN, STREAM
     from ticketing_common.listener import Listener
 
-    run = Listener.run
+    begin, run = Listener.__init__, Listener.run
 
-    async def write_own_filter(bus: Any, service: str) -> None:
-        handlers = importlib.import_module(f"{service}.handlers").HANDLERS
-        subjects = sorted(kind.subject for kind in handlers)
+    async def write_own_filter(bus: Any, service: str, subjects: list[str]) -> None:
         while True:
             await asyncio.sleep(0.5)
             try:
@@ -187,13 +185,18 @@ def _own_filter() -> None:
             except DOWN:
                 continue
 
-    async def run_with_own_filter(self: Listener, stopping: asyncio.Event) -> None:
-        writing = asyncio.create_task(write_own_filter(self._bus, self._service))
+    def begin_noting(self: Any, bus: Any, service: str, handlers: Any, *more: Any) -> None:
+        self.own_filter = (bus, service, sorted(kind.subject for kind in handlers))
+        begin(self, bus, service, handlers, *more)
+
+    async def run_with_own_filter(self: Any, stopping: asyncio.Event) -> None:
+        writing = asyncio.create_task(write_own_filter(*self.own_filter))
         try:
             await run(self, stopping)
         finally:
             writing.cancel()
 
+    _replace("ticketing_common.listener:Listener", "__init__", begin_noting)
     _replace("ticketing_common.listener:Listener", "run", run_with_own_filter)
 
 
