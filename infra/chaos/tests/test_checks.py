@@ -36,6 +36,11 @@ def test_a_version_that_goes_back_is_seen():
     assert found.ticket_id == "t1"
 
 
+def test_a_repeated_form_may_show_again_what_it_showed_first():
+    history = History([call(0, 1, version=2), replace(call(2, 3, version=0), method="POST", key="k")])
+    assert not list(time_does_not_go_back(replace(NOTHING, history=history)))
+
+
 def test_answers_that_overlap_may_show_either():
     history = History([call(0, 3, version=2), call(2, 4, version=1)])
     assert not list(time_does_not_go_back(replace(NOTHING, history=history)))

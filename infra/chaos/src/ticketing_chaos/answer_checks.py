@@ -74,9 +74,14 @@ def _shows(told: tuple[str, Json], seen: Json, kind: str) -> bool:
 
 
 def time_does_not_go_back(evidence: Evidence) -> Iterator[Violation]:
-    """Whoever asks after an answer came sees at least what that answer showed."""
+    """Whoever asks after an answer came sees at least what that answer showed.
+
+    The answer to a key does not count: repeated, it is what it was at first.
+    """
     seen: dict[str, list[tuple[float, float, int, Call]]] = defaultdict(list)
     for call in evidence.history.calls:
+        if call.key:
+            continue
         for shown in call.aggregates():
             seen[shown["id"]].append((call.begun, call.ended, shown["version"], call))
     for identity, sights in seen.items():

@@ -76,7 +76,7 @@ def _no_fencing() -> None:
 
 
 def _no_sweep() -> None:
-    async def never(*_: Any) -> None:
+    async def never(_relay: Any) -> None:
         await asyncio.Event().wait()
 
     _replace("ticketing_common.outbox:Relay", "_sweep_for_ever", never)
