@@ -16,6 +16,8 @@ from ticketing_local.errors import StackError
 from ticketing_local.ingress import ingress
 from ticketing_local.keys import keys
 from ticketing_local.parts import STOP_ORDER, Plan, plan_parts
+from ticketing_local.process import Part
+from ticketing_local.replicas import service_of
 from ticketing_local.settings import Settings
 from ticketing_local.supervisor import Supervisor
 
@@ -44,6 +46,12 @@ class Stack:
     async def kill(self, name: str) -> None:
         """kill -9, with all that it forked; it stays dead."""
         await self.supervisor.kill(name)
+
+    async def replace(self, part: Part) -> None:
+        """Stop the part of this name, and start it as it is described here: another version of it."""
+        await self.stop(part.name)
+        self.supervisor.describe(part)
+        await self.start(part.name)
 
     async def restart(self, name: str) -> None:
         """Orderly down and up again."""
@@ -98,7 +106,7 @@ async def _stop_in_order(supervisor: Supervisor, console: Console) -> None:
     console.streaming = False
     try:
         for names in STOP_ORDER:
-            ours = [name for name in names if name in supervisor.names]
+            ours = [name for name in supervisor.names if service_of(name) in names]
             if ours:
                 console.say(f"  stopping {', '.join(ours)}")
                 await supervisor.stop(*ours)

@@ -70,6 +70,14 @@ class Supervisor:
                 + "\n".join(self._last_words(self._watched[name]) for name in late)
             ) from None
 
+    def part(self, name: str) -> Part:
+        """The part of this name, as it starts the next time."""
+        return self._watched[name].part
+
+    def describe(self, part: Part) -> None:
+        """Have the part of this name start as described here from its next start on."""
+        self._watched[part.name].part = part
+
     async def until_one_is_given_up(self) -> None:
         """Return never, but with an error when a part keeps dying."""
         lives = [w.life for w in self._watched.values() if w.life]
