@@ -231,6 +231,26 @@ async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, 
         await wait_until(kept_anew)
 
 
+async def test_secrets_are_hidden_in_the_detail_of_a_dead_letter(bus, database):
+    letters = DeadLetters(database)
+    subscription = await bus.js.pull_subscribe("ticket.created", durable="other")
+    await publish(bus, "poison")
+    (message,) = await subscription.fetch(1, timeout=5)
+    error = repr(ValueError("dup key: ann@example.com password='hunter2' sk_live_abc123"))
+    await letters.keep(message, "its handler failed", error)
+    (letter,) = await letters.page()
+    assert letter.detail == """ValueError("dup key: a***@example.com password='***' sk_live_***")"""
+
+
+async def test_detail_of_a_message_that_does_not_parse_does_not_contain_its_values(bus, database):
+    letters = DeadLetters(database)
+    async with job(listener(bus, database, Inbox()).run):
+        await bus.publish_raw("ticket.created", b'{"id": {"a value": 1}, "version": "another value"}')
+        (letter,) = await wait_until(letters.page)
+    assert "version" in letter.detail
+    assert "value" not in letter.detail
+
+
 async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, database, nats_url):
     inbox, letters = Inbox(), DeadLetters(database)
     event = TicketCreated(id=new_id(), version=0, title="late", price=Decimal(1), user_id="u")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -11,11 +12,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from expiration.config import Settings
 from expiration.handlers import Expirations, on_order_created
 from expiration.main import create
+from expiration.pending import PendingJobs
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
 from ticketing_common.clock import now
@@ -33,6 +37,7 @@ from ticketing_common.testing import serve_app, wait_until
 from ticketing_common.testing.servers import (
     die_with_parent,
     free_port,
+    freeze,
     mongod,
     nats_server,
     redis_server,
@@ -87,7 +92,7 @@ def schedule(redis_url: str) -> Iterator[Schedule]:
 
 @pytest.fixture
 def expirations(ledger: Ledger, schedule: Schedule) -> Expirations:
-    return Expirations(ledger, schedule)
+    return Expirations(ledger, PendingJobs(schedule))
 
 
 @pytest.fixture
@@ -95,6 +100,7 @@ async def overdue_burst(expirations: Expirations) -> list[OrderCreated]:
     """Orders that the service follows already and that are all due, too many for a blink."""
     orders = [Orders.created(-1) for _ in range(2000)]
     await asyncio.gather(*(on_order_created(order, expirations) for order in orders))
+    await expirations.jobs.write()
     return orders
 
 
@@ -109,10 +115,10 @@ class Market:
     """Of the worker that was started last."""
 
     @asynccontextmanager
-    async def service(self) -> AsyncIterator[None]:
+    async def service(self) -> AsyncIterator[httpx.AsyncClient]:
         """The service itself, in this process."""
-        async with serve_app(create(self.settings)):
-            yield
+        async with serve_app(create(self.settings)) as client:
+            yield client
 
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -136,13 +142,20 @@ class Market:
             process.wait()
             print(self.worker_log.read_text())
 
+    async def worker_metric(self, name: str, **labels: str) -> float | None:
+        """The value of a series that the worker exports."""
+        async with httpx.AsyncClient(base_url=self.worker_url) as worker:
+            text = (await worker.get("/metrics")).text
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return next((s.value for s in samples if (s.name, s.labels) == (name, labels)), None)
+
     async def worker_says(self, words: bytes) -> None:
         """Wait until the worker has logged these words."""
 
         async def said() -> bool:
             return words in self.worker_log.read_bytes()
 
-        await wait_until(said)
+        await wait_until(said, 30)
 
     async def place(self, *orders: OrderCreated) -> None:
         """Publish the orders, and wait until the service follows them all."""
@@ -211,6 +224,7 @@ class Stores:
         makers = {"mongo": mongod, "nats": nats_server, "redis": redis_server}
         self._servers = {name: make(free_port(), folder) for name, make in makers.items()}
         self._running: dict[str, ExitStack] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.start(*makers)
         urls = {name: server.url for name, server in self._servers.items()}
         self.settings = Settings(
@@ -223,11 +237,20 @@ class Stores:
     def start(self, *names: str) -> None:
         for name in names:
             self._running[name] = ExitStack()
-            self._running[name].enter_context(running(self._servers[name]))
+            self._processes[name] = self._running[name].enter_context(running(self._servers[name]))
 
     def stop(self, *names: str) -> None:
         for name in names:
             self._running.pop(name).close()
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """The server accepts connections and does not answer."""
+        freeze(self._processes[name])
+        try:
+            yield
+        finally:
+            self._processes[name].send_signal(signal.SIGCONT)
 
     def stop_all(self) -> None:
         self.stop(*list(self._running))

@@ -45,12 +45,12 @@ async def test_a_burst_is_told_once_each_though_workers_are_stopped_and_killed_i
             await market.lateness(*overdue_burst)
 
 
-async def test_an_expiry_while_no_worker_runs_is_told_when_one_does(market, orders, schedule):
+async def test_an_expiry_while_no_worker_runs_is_told_when_one_does(market, orders, ledger):
     async with market.service():
         await market.place(*(placed := [orders.created(0.5) for _ in range(3)]))
 
         async def overdue():
-            return schedule.queue.job_ids
+            return len(await ledger.due(now(), 10)) == len(placed)
 
         await wait_until(overdue)
         with market.worker():

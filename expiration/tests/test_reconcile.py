@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from expiration.models import begin
-from expiration.reconcile import expire_overdue, reschedule
+from expiration.reconcile import measure_overdue, reschedule
 from ticketing_common.clock import now
 
 
@@ -43,14 +44,10 @@ async def test_a_decided_order_has_no_job_again(write, ledger, schedule):
     assert schedule.queue.scheduled_job_registry.count == 0
 
 
-async def test_an_overdue_expiry_has_one_job_run_now(write, ledger, schedule):
-    await write(-1, -2)
-    await expire_overdue(ledger, schedule)
-    await expire_overdue(ledger, schedule)
-    assert schedule.queue.count == 1
-
-
-async def test_what_is_due_just_now_is_left_to_its_own_job(write, ledger, schedule):
-    await write(0, 10)
-    await expire_overdue(ledger, schedule)
-    assert schedule.queue.count == 0
+async def test_by_how_much_the_oldest_expiry_is_late_is_measured(write, ledger):
+    await write(-3, -2, 10)
+    await measure_overdue(ledger)
+    assert 3 <= REGISTRY.get_sample_value("ticketing_expiration_overdue_seconds") < 5
+    await ledger.mark_told(["order--3", "order--2"], now())
+    await measure_overdue(ledger)
+    assert REGISTRY.get_sample_value("ticketing_expiration_overdue_seconds") == 0

@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+from redis import RedisError
+from redis_faults import limited, refusing_writes
 from rq import Queue
 from rq.job import Job
 
@@ -29,7 +32,7 @@ def test_adding_a_job_twice_has_it_once(schedule):
 
 def test_a_job_taken_back_leaves_nothing(schedule):
     schedule.add({"order": now() + SOON})
-    schedule.remove("order")
+    schedule.remove(["order"])
     assert schedule.connection.keys("*order*") == []
     assert schedule.without_job(["order"]) == {"order"}
 
@@ -38,7 +41,7 @@ def test_a_job_that_is_released_is_not_taken_back_for_others_wait_for_it(schedul
     schedule.add({"order": now(), "other": now()})
     schedule.release_due()
     (released,) = schedule.queue.job_ids
-    schedule.remove(released)
+    schedule.remove([released])
     assert Job.exists(released, connection=schedule.connection)
 
 
@@ -71,7 +74,20 @@ def test_a_job_whose_data_redis_evicted_is_run_all_the_same(schedule):
     assert Job.fetch("order", connection=schedule.connection).is_queued
 
 
-def test_a_job_is_run_at_once_unless_one_waits_already(schedule):
-    assert schedule.run_now()
-    assert not schedule.run_now()
-    assert schedule.queue.count == 1
+def test_only_a_redis_that_takes_writes_is_up(schedule):
+    schedule.ping()
+    with refusing_writes(schedule.connection):
+        assert schedule.connection.ping()
+        with pytest.raises(RedisError):
+            schedule.ping()
+    schedule.ping()
+
+
+def test_a_full_redis_has_room_again_once_what_is_due_is_released(schedule):
+    schedule.add(dict.fromkeys([f"order-{n}" for n in range(500)], now()))
+    with limited(schedule.connection, schedule.connection.info("memory")["used_memory"] - 50_000):
+        with pytest.raises(RedisError):
+            schedule.add({"another": now()})
+        schedule.release_due()
+        schedule.add({"another": now()})
+    assert schedule.queue.scheduled_job_registry.get_job_ids() == ["another"]

@@ -18,6 +18,7 @@ import expiration.handlers
 import orders.handlers
 import payments.handlers
 import tickets.handlers
+from expiration.pending import PendingJobs
 from expiration.repository import Ledger
 from orders import routes as order_routes
 from orders.models import Order
@@ -76,7 +77,7 @@ class Market:
             "payments": (payments.handlers.HANDLERS, self.payments),
             "expiration": (
                 expiration.handlers.HANDLERS,
-                expiration.handlers.Expirations(ledger, cast("Any", None)),
+                expiration.handlers.Expirations(ledger, PendingJobs(cast("Any", None))),
             ),
         }
 

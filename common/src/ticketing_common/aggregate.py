@@ -33,7 +33,7 @@ class NotDueYet(Exception):
 
 
 def follows(event_version: int, copy_version: int) -> bool:
-    """Whether an event is the next one for a copy at `copy_version` (-1: no copy yet).
+    """Whether an event that carries only a change is the next one for a copy at `copy_version` (-1: none).
 
     False: a duplicate, to be dropped. Raises EarlierEventUnderWay when there is a gap between them.
     """

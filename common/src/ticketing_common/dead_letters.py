@@ -17,9 +17,10 @@ from nats.aio.msg import Msg
 
 from ticketing_common import mongo
 from ticketing_common.clock import now
-from ticketing_common.config import MongoSettings, NatsSettings
+from ticketing_common.config import MongoSettings, NatsSettings, NatsUrl, load
 from ticketing_common.jetstream import connected
 from ticketing_common.metrics import DEAD_LETTERS_KEPT
+from ticketing_common.redaction import redact
 
 _PAGE = 1_000
 _FORGET_FAILURES = timedelta(days=7)
@@ -53,7 +54,7 @@ class DeadLetters:
             "data": message.data,
             "trace": (message.headers or {}).get("traceparent"),
             "reason": reason,
-            "detail": detail[:2_000],
+            "detail": redact(detail)[:2_000],
             "at": now(),
         }
         await self._collection.update_one({"_id": _identity(message)}, {"$setOnInsert": letter}, upsert=True)
@@ -106,7 +107,7 @@ def _sequence(identity: str) -> int:
 
 
 class _Settings(MongoSettings, NatsSettings):
-    nats_url: str = "nats://127.0.0.1:4222"  # what is only listed needs none
+    nats_url: NatsUrl = "nats://127.0.0.1:4222"  # what is only listed needs none
 
 
 async def list_letters(letters: DeadLetters) -> int:
@@ -141,7 +142,7 @@ async def main() -> int:
     replays = commands.add_parser("replay", help="publish again, then remove")
     replays.add_argument("ids", nargs="*", metavar="ID", help="which ones; all where none is named")
     arguments = parser.parse_args()
-    settings = _Settings()
+    settings = load(_Settings, "dead_letters")
     letters = DeadLetters(mongo.connect(settings.mongo_uri))
     if arguments.command == "list":
         await list_letters(letters)

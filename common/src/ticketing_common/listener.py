@@ -175,6 +175,7 @@ class Listener:
         """Bring one message to its end; never raises, so one message cannot stop the others."""
         structlog.contextvars.clear_contextvars()
         continue_trace((message.headers or {}).get("traceparent"))
+        self._bus.progress.note_delivery(message)
         self._in_hand[id(message)] = message
         try:
             with EVENT_SECONDS.labels(message.subject).time():

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from expiration.config import Settings
 from expiration.handlers import HANDLERS, Expirations
+from expiration.pending import PendingJobs
 from expiration.reconcile import reconcile
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
@@ -23,13 +24,14 @@ def create(settings: Settings) -> FastAPI:
     bus = Bus(settings.nats_url, "expiration", settings.nats_replicas)
     ledger = Ledger(database)
     schedule = Schedule(settings.redis_url)
-    listener = Listener(bus, "expiration", HANDLERS, Expirations(ledger, schedule), DeadLetters(database))
+    jobs = PendingJobs(schedule)
+    listener = Listener(bus, "expiration", HANDLERS, Expirations(ledger, jobs), DeadLetters(database))
     return create_app(
         Parts(
             name="expiration",
             settings=settings,
             prepare=[ledger.ensure_indexes],
-            jobs=[listener.run, partial(reconcile, ledger, schedule)],
+            jobs=[listener.run, partial(reconcile, ledger, schedule, jobs)],
             checks={
                 "mongo": partial(mongo.ping, database),
                 "nats": bus.ping,

@@ -32,15 +32,16 @@ class Schedule:
             redis_url,
             socket_connect_timeout=1,
             socket_timeout=1,
-            # Once, at once: for a connection that an earlier Redis left behind. What Redis misses
-            # while it is down, the reconciler makes up for.
+            # Once, at once: for a connection that an earlier Redis left behind. The reconciler adds what
+            # Redis misses while it is down.
             retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
         )
         self.queue = Queue(QUEUE, connection=self.connection)
         self._scheduled = self.queue.scheduled_job_registry
 
     def ping(self) -> None:
-        self.connection.ping()
+        """Raises redis.RedisError unless Redis takes a write now: a full Redis or a replica answers PING."""
+        self.connection.set("expiration:ping", 1, ex=60)
 
     def add(self, expiries: Mapping[str, datetime]) -> None:
         """Give every order (id to time) its job; one that it has already is replaced."""
@@ -50,10 +51,17 @@ class Schedule:
                 pipeline.zadd(self._scheduled.key, {order_id: expires_at.timestamp()})
             pipeline.execute()
 
-    def remove(self, order_id: str) -> None:
-        """Take back an order's job. One that is released is left: it may be there for other orders too."""
-        if self.connection.zrem(self._scheduled.key, order_id):
-            self.connection.delete(Job.key_for(order_id))
+    def remove(self, order_ids: Iterable[str]) -> None:
+        """Remove the orders' jobs. One that is released already is kept: it may stand for others too."""
+        wanted = list(order_ids)
+        with self.connection.pipeline(transaction=False) as pipeline:
+            for order_id in wanted:
+                pipeline.zrem(self._scheduled.key, order_id)
+            removed = [
+                i for i, was_scheduled in zip(wanted, pipeline.execute(), strict=True) if was_scheduled
+            ]
+        if removed:
+            self.connection.delete(*map(Job.key_for, removed))
 
     def without_job(self, order_ids: Iterable[str]) -> set[str]:
         """Those of the orders that have no job."""
@@ -73,22 +81,15 @@ class Schedule:
         )
         if not due:
             return
-        first, *others = due
+        # Removed first: a full Redis allows that, and has room again. If Redis then refuses the job, or this
+        # process dies in between, the worker publishes from the ledger.
         with self.connection.pipeline() as pipeline:
-            self.queue.enqueue_job(self._job(first), pipeline=pipeline)  # rq wants to be the first
             pipeline.zrem(self._scheduled.key, *due)
-            if others:
-                pipeline.delete(*map(Job.key_for, others))
+            pipeline.delete(*map(Job.key_for, due))
             pipeline.execute()
+        self.queue.enqueue_job(self._job(due[0]))
 
-    def run_now(self) -> bool:
-        """Have the worker run a job of no order at once. False when one waits for the worker already."""
-        if self.queue.count:
-            return False
-        self.queue.enqueue_job(self._job(None))
-        return True
-
-    def _job(self, order_id: str | None, status: JobStatus = JobStatus.QUEUED) -> Job:
+    def _job(self, order_id: str, status: JobStatus = JobStatus.QUEUED) -> Job:
         return self.queue.create_job(
             expire_due,
             job_id=order_id,

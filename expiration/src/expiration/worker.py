@@ -1,9 +1,10 @@
-"""The RQ worker: one process that releases the jobs when they are due and runs them.
+"""The RQ worker: one process that releases jobs when they are due, runs them, and publishes what they miss.
 
 The main thread is an event loop with the one NATS connection and the one MongoDB client that all jobs
-use, and with /healthz, /readyz and /metrics, as of every service; RQ, which blocks, works in a second thread,
-without a fork per job. rq's own `Worker.work` is not used: it ends on an error of Redis, and waits without
-hearing a signal while Redis is down.
+use, and with /healthz, /readyz and /metrics, as of every service. There the worker also publishes from the
+ledger what is overdue, whatever Redis does. RQ, which blocks, works in a second thread, without a fork
+per job. rq's own `Worker.work` is not used: it ends on an error of Redis, and waits without hearing a signal
+while Redis is down.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from rq import Queue, SimpleWorker
 from rq.timeouts import TimerDeathPenalty
 
 from expiration.config import Settings
-from expiration.jobs import CONNECTIONS, Connections
+from expiration.jobs import CONNECTIONS, Connections, Publisher
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
 from ticketing_common import mongo
@@ -44,11 +45,12 @@ def create(settings: Settings) -> FastAPI:
     bus = Bus(settings.nats_url, "expiration-worker", settings.nats_replicas)
     database = mongo.connect(settings.mongo_uri)
     schedule = Schedule(settings.redis_url)
+    publisher = Publisher(Ledger(database), bus)
     return create_app(
         Parts(
             name="expiration-worker",
             settings=settings,
-            jobs=[partial(_run, Ledger(database), bus, schedule)],
+            jobs=[partial(_run_jobs, publisher, bus, schedule), publisher.publish_overdue],
             checks={
                 "mongo": partial(mongo.ping, database),
                 "nats": bus.ping,
@@ -59,10 +61,10 @@ def create(settings: Settings) -> FastAPI:
     )
 
 
-async def _run(ledger: Ledger, bus: Bus, schedule: Schedule, stop: asyncio.Event) -> None:
+async def _run_jobs(publisher: Publisher, bus: Bus, schedule: Schedule, stop: asyncio.Event) -> None:
     """Work until told to stop; the batch in hand is finished first."""
     stopping = threading.Event()
-    CONNECTIONS.set(Connections(asyncio.get_running_loop(), ledger, bus, stopping))
+    CONNECTIONS.set(Connections(asyncio.get_running_loop(), publisher, stopping))
     connecting = asyncio.create_task(bus.connect())
     working = asyncio.create_task(asyncio.to_thread(work, schedule, stopping))
     await stop.wait()
@@ -72,21 +74,32 @@ async def _run(ledger: Ledger, bus: Bus, schedule: Schedule, stop: asyncio.Event
 
 
 def work(schedule: Schedule, stopping: threading.Event) -> None:
-    """Release and run jobs until told to stop, however often Redis goes away meanwhile."""
+    """Release and run jobs until told to stop, however often Redis goes away or refuses writes meanwhile."""
+    was_down = False
     while not stopping.is_set():
         try:
-            _work_while_redis_answers(schedule, stopping)
+            # Before the worker registers itself: a full Redis lets jobs be removed, but nothing be added.
+            schedule.release_due()
+            worker = _register(schedule)
+            was_down = False
+            _work_while_redis_answers(worker, schedule, stopping)
         except RedisError as error:
-            log.warning("waiting for redis", reason=str(error)[:200])
+            if not was_down:
+                log.warning("waiting for redis", reason=str(error)[:200])
+            was_down = True
         except Exception:
             log.exception("the rq worker failed, starting another")
         stopping.wait(_RETRY)
 
 
-def _work_while_redis_answers(schedule: Schedule, stopping: threading.Event) -> None:
+def _register(schedule: Schedule) -> _Worker:
     worker = _Worker([schedule.queue], connection=schedule.connection, worker_ttl=_WORKER_TTL)
     worker.register_birth()  # type: ignore[no-untyped-call]
     log.info("takes jobs", worker=worker.name)
+    return worker
+
+
+def _work_while_redis_answers(worker: _Worker, schedule: Schedule, stopping: threading.Event) -> None:
     upkeep_at = 0.0
     while not stopping.is_set():
         if time.monotonic() >= upkeep_at:
