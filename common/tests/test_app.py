@@ -200,7 +200,7 @@ async def test_failing_job_is_restarted_with_back_off_and_counted(monkeypatch):
     waited = [second - first for first, second in pairwise(starts)]
     assert all(actual >= least for actual, least in zip(waited, [0.02, 0.04, 0.08, 0.08], strict=True))
     assert (
-        REGISTRY.get_sample_value("ticketing_background_job_failures_total", {"job": follow.__qualname__})
+        REGISTRY.get_sample_value("ticketing_background_job_failures_total", {"task": follow.__qualname__})
         == 5
     )
 
