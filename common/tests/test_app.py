@@ -1,13 +1,18 @@
 """What every app has around its routes: errors in one shape, limits, origin, ids, health, metrics."""
 
+import asyncio
+import time
+from itertools import pairwise
 from typing import Annotated, Any
 
 import pytest
 import pytest_asyncio
 from fastapi import Query
+from prometheus_client import REGISTRY
 from pymongo.errors import ServerSelectionTimeoutError
 
-from ticketing_common.app import Parts, api_router, create_app
+from ticketing_common import app
+from ticketing_common.app import Parts, _keep_running, api_router, create_app
 from ticketing_common.auth import CurrentUser
 from ticketing_common.config import SessionSettings, load
 from ticketing_common.testing import JWT_KEY, new_user, serve_app, session
@@ -179,3 +184,51 @@ def test_a_missing_setting_is_named_and_stops_the_start(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         load(SessionSettings, "orders")
     assert "JWT_KEY" in capsys.readouterr().err
+
+
+async def test_failing_job_is_restarted_with_back_off_and_counted(monkeypatch):
+    monkeypatch.setattr(app, "_RESTART_AFTER", (0.02, 0.08))
+    stopping, starts = asyncio.Event(), []
+
+    async def follow(_stopping):
+        starts.append(time.monotonic())
+        if len(starts) == 5:
+            stopping.set()
+        raise RuntimeError("a bug")
+
+    await asyncio.wait_for(_keep_running(follow, stopping), 20)
+    waited = [second - first for first, second in pairwise(starts)]
+    assert all(actual >= least for actual, least in zip(waited, [0.02, 0.04, 0.08, 0.08], strict=True))
+    assert (
+        REGISTRY.get_sample_value("ticketing_background_job_failures_total", {"task": follow.__qualname__})
+        == 5
+    )
+
+
+async def test_job_that_recovered_is_restarted_soon_after_its_next_failure(monkeypatch):
+    monkeypatch.setattr(app, "_RESTART_AFTER", (0.01, 0.2))
+    stopping, delays = asyncio.Event(), []
+    monkeypatch.setattr(app.log, "exception", lambda *_, seconds, **__: delays.append(seconds))
+
+    async def follow(_stopping):
+        if len(delays) == 3:
+            await asyncio.sleep(0.3)
+        if len(delays) == 4:
+            stopping.set()
+        raise RuntimeError("a bug")
+
+    await asyncio.wait_for(_keep_running(follow, stopping), 20)
+    assert delays[:4] == [0.01, 0.02, 0.04, 0.01]
+
+
+async def test_stop_does_not_wait_for_the_restart_of_a_job(monkeypatch):
+    monkeypatch.setattr(app, "_RESTART_AFTER", (60.0, 60.0))
+    stopping = asyncio.Event()
+
+    async def fail(_stopping):
+        raise RuntimeError("a bug")
+
+    running = asyncio.create_task(_keep_running(fail, stopping))
+    await asyncio.sleep(0.05)
+    stopping.set()
+    await asyncio.wait_for(running, 5)

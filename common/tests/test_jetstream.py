@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 
 import pytest
 from nats.js.api import ConsumerConfig
 
-from ticketing_common.jetstream import DOWN, STREAM, Bus, connected
+from ticketing_common import jetstream
+from ticketing_common.jetstream import DOWN, STREAM, Bus, ConsumerExists, connected
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, freeze, nats_server, running
 
@@ -71,3 +73,27 @@ async def test_after_an_outage_others_may_still_be_publishing_what_they_wrote_me
         assert await bus.waiting("test") == 0
         assert await bus.is_behind()
         await bus.close()
+
+
+async def test_versions_that_start_at_once_leave_each_other_their_subjects_in_the_stream(
+    tmp_path, monkeypatch
+):
+    """Also one that was stopped and starts again with the fewer subjects that it has."""
+    server = nats_server(free_port(), tmp_path)
+    old, new = ["ticket.*", "order.*"], ["ticket.*", "session.*", "user.*"]
+    with running(server):
+        for subjects in (old, new, old):
+            monkeypatch.setattr(jetstream, "STREAM", replace(STREAM, subjects=subjects))
+            async with connected(server.url, "test") as bus:
+                kept = (await bus.stream()).config.subjects
+        assert set(kept) == {*old, *new}
+
+
+async def test_consumer_of_another_version_is_not_overwritten_by_creating_one(bus):
+    theirs = ConsumerConfig(durable_name="test", filter_subjects=["order.created"])
+    await bus.create_consumer(theirs)
+    await bus.create_consumer(theirs)
+    with pytest.raises(ConsumerExists):
+        await bus.create_consumer(replace(theirs, filter_subjects=["order.cancelled"]))
+    config = (await bus.js.consumer_info(STREAM.name, "test")).config
+    assert config.filter_subjects == ["order.created"]

@@ -10,7 +10,7 @@ import pytest_asyncio
 from nats.js.api import ConsumerConfig
 
 from ticketing_common import listener as listening
-from ticketing_common import mongo
+from ticketing_common import mongo, unfollow
 from ticketing_common.aggregate import EarlierEventUnderWay, NotDueYet
 from ticketing_common.clock import now
 from ticketing_common.consumer import Consumer, subjects_of
@@ -94,6 +94,12 @@ async def publish(bus, events):
     for start in range(0, len(events), 50):
         await asyncio.gather(*(bus.publish(event) for event in events[start : start + 50]))
     return {event.order_id for event in events}
+
+
+async def unfollow_subjects(monkeypatch, nats_url, *arguments):
+    monkeypatch.setenv("NATS_URL", nats_url)
+    monkeypatch.setattr("sys.argv", ["unfollow", *arguments])
+    return await unfollow.main()
 
 
 async def receives(inbox, orders, seconds=60.0):
@@ -227,22 +233,38 @@ async def test_event_that_is_not_due_yet_is_delivered_again_when_it_is(bus, data
 
 
 async def test_removed_subject_is_acknowledged_by_versions_that_do_not_follow_it(
-    bus, database, nats_url, measured_often
+    bus, database, nats_url, measured_often, monkeypatch
 ):
     failed = Inbox()
-    consumer = Consumer(bus, "orders", BOTH)
-    await consumer.ensure()
+    await Consumer(bus, "orders", BOTH).ensure()
     await publish_refunded(bus, 5)
     async with listener(nats_url, database, {PaymentFailed: failed}):
         await receives(failed, await publish_failed(bus))
         assert await bus.waiting("orders") == 5
-        assert await consumer.remove(["payment.refunded"]) == {"payment.failed"}
+        assert await unfollow_subjects(monkeypatch, nats_url, "orders", "payment.refunded") == 0
 
         async def nothing_waits():
             return await bus.waiting("orders") == 0
 
         await wait_until(nothing_waits)
     assert await followed(bus) == {"payment.failed"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["orders", "order.created"], "orders does not follow order.created"),
+        (["orders", *sorted(BOTH)], "nothing would be left for orders to follow"),
+        (["nobody", "order.created"], "there is no consumer nobody"),
+    ],
+)
+async def test_removing_what_cannot_be_removed_changes_nothing_and_says_why(
+    bus, nats_url, monkeypatch, capsys, arguments, reason
+):
+    await Consumer(bus, "orders", BOTH).ensure()
+    assert await unfollow_subjects(monkeypatch, nats_url, *arguments) == 1
+    assert reason in capsys.readouterr().err
+    assert await followed(bus) == BOTH
 
 
 async def test_frozen_mongodb_causes_no_second_delivery(bus, nats_url, tmp_path):

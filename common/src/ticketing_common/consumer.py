@@ -14,7 +14,6 @@ from nats.js.errors import NotFoundError
 
 from ticketing_common.jetstream import STREAM, Bus, ConsumerExists
 from ticketing_common.logs import get_logger
-from ticketing_common.metrics import FILTERS_RESTORED
 
 _STREAM = str(STREAM.name)
 _ANSWERS_WITHIN = 2.0
@@ -123,7 +122,6 @@ class Consumer:
             # match and never looks back, so these events are consumed apart. Their consumer is created before
             # the filter is restored, so that another replica continues if this process ends in between.
             log.warning("the consumer's filter was narrowed, restoring it", subjects=sorted(missing))
-            FILTERS_RESTORED.inc()
             passed_over = replace(
                 _SETTINGS,
                 filter_subjects=sorted(missing),

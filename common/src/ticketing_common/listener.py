@@ -52,9 +52,9 @@ _BACKLOG = 128
 after its time-out, so there must be enough for all replicas."""
 _PULL_TIMEOUT = 0.25
 """Seconds. After a restart of NATS a fetch under way runs to its time-out, so that is short."""
-_UNKNOWN_RATE = 200
+_UNKNOWN_RATE = 50
 """Redeliveries a second of events of unknown subjects, at all replicas together. The server prefers
-redeliveries to new messages: more of them would delay the others, fewer would delay a rollout."""
+redeliveries to new messages, so this must stay far below what one replica can take."""
 _EXTEND_EVERY = 1.0
 """Seconds; the consumer's ack_wait is twice that."""
 _STORE_RETRY = 0.5
@@ -218,8 +218,8 @@ class Listener:
                 return _Outcome("removed")
         except DOWN as error:
             log.debug("filter not read", reason=repr(error))
-        longest = max(1.0, self._unacknowledged / _UNKNOWN_RATE)
-        return _Outcome("unknown", min(put_back_delay(message.metadata.num_delivered), longest))
+        growing = min(put_back_delay(message.metadata.num_delivered), 1.0)
+        return _Outcome("unknown", max(growing, self._unacknowledged / _UNKNOWN_RATE))
 
     async def _put_back(self, message: Msg, outcome: str, reason: str, detail: str) -> _Outcome:
         """Put back what was early or failed, or bury it after MAX_FAILURES."""
