@@ -91,6 +91,7 @@ class _Redacted:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.flush = stream.flush  # called for each line, by __getattr__ it would take longer
 
     def write(self, text: str) -> int:
         self._stream.write(redact(text))

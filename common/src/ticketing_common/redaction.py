@@ -54,7 +54,8 @@ _CARD = (
     r"[2-6](?:[0-9]{12,18}|[0-9]{3}(?:[ -][0-9]{4}){3}(?:[ -]?[0-9]{1,3})?"
     r"|[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5})(?![A-Za-z0-9_]|\.[0-9])"
 )
-_DIGITS = re.compile(r"[2-6][0-9]{3}(?:[0-9]{9}|[ -][0-9]{4,6}[ -][0-9])")
+_ZEROS = bytes.maketrans(b"0123456789", b"0000000000")
+_MANY_DIGITS = b"0" * 13
 
 
 def _hide_named(found: str) -> str:
@@ -88,7 +89,7 @@ _FORMS = {
     "jwt": _Form(("eyJ",), r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", lambda _: HIDDEN),
     "hash": _Form(("$argon2",), r"\$argon2[^\s\"'\\)]*", lambda _: HIDDEN),
     "client_secret": _Form(
-        ("_secret_",), rf"{_START}[a-z]{{2,6}}_[A-Za-z0-9]+_secret_[\w*]+", partial(_keep, ".*_secret_")
+        ("ecret",), rf"{_START}[a-z]{{2,6}}_[A-Za-z0-9]+_secret_[\w*]+", partial(_keep, ".*_secret_")
     ),
     "stripe_key": _Form(
         ("sk_", "rk_", "whsec_"),
@@ -96,7 +97,7 @@ _FORMS = {
         partial(_keep, "[sr]k_(?:live_|test_)?|whsec_"),
     ),
     "named": _Form(
-        ("assword", "asswd", "ecret", "oken", "uthorization", "ookie", "ession", "evice"),
+        ("assw", "ecret", "oken", "uthorization", "ookie", "ession", "evice"),
         _NAMED,
         _hide_named,
     ),
@@ -106,14 +107,14 @@ _FORMS = {
         partial(_keep, r"\w+ +"),
     ),
     "payment_token": _Form(
-        ("tok_", "pm_", "ctoken_"), rf"{_START}(?:tok|pm|ctoken)_[A-Za-z0-9_*]+", _hide_payment_token
+        ("tok_", "pm_", "oken"), rf"{_START}(?:tok|pm|ctoken)_[A-Za-z0-9_*]+", _hide_payment_token
     ),
     "email": _Form(
         ("@", "%40"),
         rf"{_START_OF_EMAIL}[\w.!#$%*+^~-]+(?:@|%40)(?=\w)",
         lambda found: f"{found[0]}{HIDDEN}@",
     ),
-    "card": _Form((), _CARD, _hide_card),  # recognised by _DIGITS
+    "card": _Form((), _CARD, _hide_card),  # for its hint see _has_many_digits
 }
 
 _values: set[str] = set()
@@ -135,22 +136,29 @@ def hide_value(value: str) -> None:
 def redact(text: str) -> str:
     """The text without secrets and personal data. Ids, amounts and times stay as they are.
 
-    The time it takes is linear in the length. On a request's line, which has nothing to hide: 2 microseconds.
+    The time is linear in the length. A line with nothing to hide costs about a third more than without.
     """
     for hint in _hints:
         if hint in text:
             break
     else:
-        if not _DIGITS.search(text):
+        if not _has_many_digits(text):
             return text
     names = (n for n, form in _forms.items() if not form.hints or any(hint in text for hint in form.hints))
     return _pattern(tuple(names)).sub(_replace, text)
 
 
+def _has_many_digits(text: str) -> bool:
+    """Whether 13 digits follow each other, spaces and hyphens aside; faster than by a regular expression."""
+    return _MANY_DIGITS in text.encode(errors="replace").translate(_ZEROS, b" -")
+
+
 def _use(forms: dict[str, _Form]) -> None:
     global _forms, _hints
     _forms = forms
-    _hints = tuple(dict.fromkeys(hint for form in forms.values() for hint in form.hints))
+    general = tuple(dict.fromkeys(hint for form in _FORMS.values() for hint in form.hints))
+    particular = (hint for hint in _values if not any(each in hint for each in general))
+    _hints = (*general, *particular)
     _pattern.cache_clear()
 
 

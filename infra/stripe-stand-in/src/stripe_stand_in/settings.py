@@ -45,8 +45,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     return Settings(
         port=int(port),
         data_dir=Path(environment["DATA_DIR"]),
-        stripe_key=environment["STRIPE_KEY"],
-        stripe_publishable_key=environment.get("STRIPE_PUBLISHABLE_KEY") or None,
+        stripe_key=environment["STRIPE_KEY"].strip(),  # as payments does
+        stripe_publishable_key=environment.get("STRIPE_PUBLISHABLE_KEY", "").strip() or None,
         host=environment.get("HOST") or "127.0.0.1",
         log_level=log_level,
         webhook_url=url or None,
