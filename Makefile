@@ -1,32 +1,32 @@
-# `make help` says what there is. Needs Python 3.11+, make and git; everything else comes as Python wheels.
+# `make help` says what there is. Needs Python 3.11+ with venv, make and git; everything else comes as Python wheels.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := common auth tickets orders payments expiration client infra/stripe-stand-in infra/local infra/deploy infra/chaos infra/bench
 SOURCES := $(addsuffix /src,$(PACKAGES))
 
-.PHONY: help up demo chaos bench screenshots images deploy test lint format lock clean
+.PHONY: help up demo chaos bench screenshots images deploy test lint format lock clean venv
 .DEFAULT_GOAL := help
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
 
-up: .venv/installed ## run the whole market on http://localhost:8000 (PORT, DATA_DIR, EXPIRATION_WINDOW_SECONDS, LOG_LEVEL)
+up: venv ## run the whole market on http://localhost:8000 (PORT, DATA_DIR, EXPIRATION_WINDOW_SECONDS, LOG_LEVEL)
 	@exec $(BIN)/python -P -m ticketing_local.up
 
-demo: .venv/installed ## in a second shell: list, order, pay, decline, refund and expire, as a timeline
+demo: venv ## in a second shell: list, order, pay, decline, refund and expire, as a timeline
 	@$(BIN)/python -P -m ticketing_local.demo
 
-bench: .venv/installed ## how fast, beside the least that could do the job; six minutes (ROUND_SECONDS, DOCUMENTS, WORKERS=2)
+bench: venv ## how fast, beside the least that could do the job; six minutes (ROUND_SECONDS, DOCUMENTS, WORKERS=2)
 	@$(BIN)/python -P -m ticketing_bench.command
 
-chaos: .venv/installed ## hunt for broken promises while everything is killed (SECONDS, SEED, OLD=another checkout; GUARD=all: the negative control)
+chaos: venv ## hunt for broken promises while everything is killed (SECONDS, SEED, OLD=another checkout; GUARD=all: the negative control)
 	@$(BIN)/python -P -m ticketing_chaos.command
 
-screenshots: .venv/installed ## every page of the site as a picture, into screenshots/ (needs chromium)
+screenshots: venv ## every page of the site as a picture, into screenshots/ (needs chromium)
 	@$(BIN)/python -P -m ticketing_local.screenshots
 
-images: .venv/installed ## build every image and try it (IMAGES, TARGET, TAG, ENGINE, BASE=debootstrap where none can be pulled)
+images: venv ## build every image and try it (IMAGES, TARGET, TAG, ENGINE, BASE=debootstrap where none can be pulled)
 	@$(BIN)/python -P -m ticketing_deploy.build $(if $(TARGET),--target $(TARGET)) $(if $(TAG),--tag $(TAG)) \
 	  $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(IMAGES)
 
@@ -34,16 +34,16 @@ deploy: ## roll this commit out to kubectl's cluster, and back if that fails (RE
 	@test -n "$(REGISTRY)" || { echo "Where are the images? make deploy REGISTRY=registry.digitalocean.com/..."; exit 1; }
 	@PYTHONPATH=infra/deploy/src $(PYTHON) -m ticketing_deploy.deploy apply --registry $(REGISTRY)
 
-test: .venv/installed ## all tests, on real servers, in two processes
+test: venv ## all tests, on real servers, in two processes
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-lint: .venv/installed ## formatting, lint, types, import rules
+lint: venv ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports
 
-format: .venv/installed ## mend what a tool can mend
+format: venv ## mend what a tool can mend
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
@@ -60,7 +60,14 @@ lock: ## pin every dependency anew, in constraints.txt and for the images (needs
 clean: ## forget the environment; the market's data in .data stays
 	rm -rf .venv
 
+# A virtual environment holds absolute paths: in a copied checkout it would run the code of the old place.
+venv: .venv/installed
+	@$(BIN)/python -P -c 'import os, ticketing_local as t; assert t.__file__.startswith(os.getcwd() + "/")' 2> /dev/null || \
+	  { echo "The .venv here belongs to another place or Python (the checkout was moved or copied?): run 'make clean' and this again."; exit 1; }
+
 .venv/installed: constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES))
+	@command -v $(PYTHON) > /dev/null || \
+	  { echo "$(PYTHON) is missing: on Debian run 'apt-get install python3 python3-venv', or make PYTHON=... with the path of one"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@echo "Installing into .venv (once, about a minute)"
 	@$(PYTHON) -m venv .venv || { echo "venv is missing: on Debian run 'apt-get install python3-venv'"; exit 1; }

@@ -71,6 +71,12 @@ async def test_stack_env_is_for_its_owner_s_shell_and_gone_at_the_end(
     assert not path.exists()
 
 
+async def test_any_characters_may_be_in_the_folder_s_name(tmp_path: Path, with_stand_ins: Planner) -> None:
+    folder = tmp_path / """Zoë's data "x" $HOME"""
+    async with running_stack(folder, plan=with_stand_ins) as stack:
+        assert await status(stack.base_url) == 200
+
+
 async def test_the_next_start_has_the_same_secrets(tmp_path: Path, with_stand_ins: Planner) -> None:
     async with running_stack(tmp_path, plan=with_stand_ins) as stack:
         first = stack.env

@@ -9,8 +9,8 @@ from pathlib import Path
 from ticketing_local.console import Console
 from ticketing_local.errors import StackError
 
-NEEDED_BYTES = 100_000_000
-"""A new market takes some 40 MB."""
+NEEDED_BYTES = 50_000_000
+"""A new market takes 12 MB; what it needs later grows with it."""
 WATCH_INTERVAL = 5.0
 
 
@@ -45,7 +45,7 @@ async def watch_disk(folder: Path, console: Console) -> None:
     while True:
         problem = describe_full_disk(folder)
         if problem and not was_full:
-            console.warn(f"{problem} Until then stores stop or refuse writes.")
+            console.warn(f"{problem} Until there is space, stores stop or refuse writes.")
         elif was_full and not problem:
             console.warn("The disk has enough space again.")
         was_full = bool(problem)

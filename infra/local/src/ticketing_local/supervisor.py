@@ -159,11 +159,12 @@ class Supervisor:
             )
 
     def _last_words(self, w: Watched) -> str:
+        rest = f"Look at {self.log_of(w.part.name)} for the rest."
+        if full := describe_full_disk(self._logs):  # then what it said is how it crashed, which is no help
+            return f"{full}\n{rest}"
         said = list(w.process.said) if w.process else []
         words = "".join(f"    {line}\n" for line in said[-12:]) or "    (nothing)\n"
-        last = f"{w.part.name} said last:\n{words}Look at {self.log_of(w.part.name)} for the rest."
-        full = describe_full_disk(self._logs)
-        return f"{last}\n{full}" if full else last
+        return f"{w.part.name} said last:\n{words}{rest}"
 
     async def _become_ready(self, w: Watched, process: Process, began: float) -> None:
         is_ready = w.part.is_ready
