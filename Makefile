@@ -20,7 +20,7 @@ demo: .venv/installed ## in a second shell: list, order, pay, decline, refund an
 bench: .venv/installed ## how fast, beside the least that could do the job; six minutes (ROUND_SECONDS, DOCUMENTS, WORKERS=2)
 	@$(BIN)/python -P -m ticketing_bench.command
 
-chaos: .venv/installed ## hunt for broken promises while everything is killed (SECONDS, SEED; GUARD=all: the negative control)
+chaos: .venv/installed ## hunt for broken promises while everything is killed (SECONDS, SEED, OLD=another checkout; GUARD=all: the negative control)
 	@$(BIN)/python -P -m ticketing_chaos.command
 
 screenshots: .venv/installed ## every page of the site as a picture, into screenshots/ (needs chromium)

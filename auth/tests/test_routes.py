@@ -75,7 +75,7 @@ async def test_fifty_sign_ups_at_once_make_one_account(client, database):
 async def test_signing_in_needs_the_right_password(client):
     signed_up = (await sign_up(client)).json()
     answer = await client.post("/api/users/signin", json=ANN | {"email": " Ann@EXAMPLE.com"})
-    assert (answer.status_code, answer.json()) == (200, signed_up)
+    assert (answer.status_code, answer.json()) == (201, signed_up)
     assert "session=" in answer.headers["set-cookie"]
     for wrong in (WRONG, ANN | {"email": "nobody@example.com"}, ANN | {"password": ""}):
         answer = await client.post("/api/users/signin", json=wrong)
@@ -122,13 +122,13 @@ async def test_a_success_resets_the_count(client):
     for _ in range(2):
         for _ in range(9):
             await client.post("/api/users/signin", json=WRONG)
-        assert (await client.post("/api/users/signin", json=ANN)).status_code == 200
+        assert (await client.post("/api/users/signin", json=ANN)).status_code == 201
 
 
 async def test_many_right_sign_ins_at_once_are_all_let_in(client):
     await sign_up(client)
     answers = await asyncio.gather(*(client.post("/api/users/signin", json=ANN) for _ in range(20)))
-    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.status_code for answer in answers} == {201}
 
 
 async def test_signing_out_clears_the_cookie(client):

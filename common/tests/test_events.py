@@ -164,6 +164,10 @@ def listener(bus, database, inbox):
     return Listener(bus, "test", {TicketCreated: inbox}, None, DeadLetters(database))
 
 
+async def all_letters(letters):
+    return [letter async for letter in letters.read(await letters.identities())]
+
+
 async def publish(bus, title):
     await bus.publish(TicketCreated(id=new_id(), version=0, title=title, price=Decimal(1), user_id="u"))
 
@@ -206,10 +210,10 @@ async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, 
         await publish(bus, "behind it")
 
         async def both():
-            return inbox.titles == ["behind it"] and await letters.page()
+            return inbox.titles == ["behind it"] and await all_letters(letters)
 
         await wait_until(both)
-        (letter,) = await letters.page()
+        (letter,) = await all_letters(letters)
         assert (letter.subject, letter.data, letter.reason) == (
             "ticket.created",
             b"\xff{ no event",
@@ -221,10 +225,30 @@ async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, 
         assert await replay(letters, nats_url, [letter.id]) == 1
 
         async def kept_anew():
-            page = await letters.page()
+            page = await all_letters(letters)
             return len(page) == 1 and page[0].id != letter.id
 
         await wait_until(kept_anew)
+
+
+async def test_secrets_are_hidden_in_the_detail_of_a_dead_letter(bus, database):
+    letters = DeadLetters(database)
+    subscription = await bus.js.pull_subscribe("ticket.created", durable="other")
+    await publish(bus, "poison")
+    (message,) = await subscription.fetch(1, timeout=5)
+    error = repr(ValueError("dup key: ann@example.com password='hunter2' sk_live_abc123"))
+    await letters.keep(message, "its handler failed", error)
+    (letter,) = await letters.page()
+    assert letter.detail == """ValueError("dup key: a***@example.com password='***' sk_live_***")"""
+
+
+async def test_detail_of_a_message_that_does_not_parse_does_not_contain_its_values(bus, database):
+    letters = DeadLetters(database)
+    async with job(listener(bus, database, Inbox()).run):
+        await bus.publish_raw("ticket.created", b'{"id": {"a value": 1}, "version": "another value"}')
+        (letter,) = await wait_until(letters.page)
+    assert "version" in letter.detail
+    assert "value" not in letter.detail
 
 
 async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, database, nats_url):
@@ -243,7 +267,7 @@ async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, data
             return inbox.titles == ["late"]
 
         await wait_until(handled)
-    assert await letters.page() == []
+    assert await all_letters(letters) == []
 
 
 async def test_what_waits_is_measured_and_what_a_command_takes_away(bus, database, nats_url, monkeypatch):

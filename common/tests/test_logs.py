@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 
 import pytest
@@ -86,3 +87,93 @@ def test_a_log_that_nobody_takes_stops_nothing(monkeypatch):
     log.info("nobody hears this")
     sys.stdout.close()
     log.info("nor this")
+
+
+PASSWORD = "hunter2-hunter2"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("logger", ["ours", "library's"])
+def test_traceback_does_not_contain_the_variables_of_its_frames(capsys, log_format, logger):
+    configure_logs("info", log_format, "notes")
+    password = PASSWORD
+    try:
+        raise RuntimeError("no luck")
+    except RuntimeError:
+        if logger == "ours":
+            get_logger("failing").exception("it failed")
+        else:
+            logging.getLogger("failing").exception("it failed")
+    written = capsys.readouterr().out
+    assert "no luck" in written
+    assert password not in written
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("name", ["uvicorn.error", "stripe", "pymongo.client", "httpx", "rq.worker", "any"])
+def test_secrets_are_hidden_in_the_lines_of_libraries(capsys, log_format, name):
+    configure_logs("debug", log_format, "notes")
+    logging.getLogger(name).warning(
+        "password=%s of %s", PASSWORD, "ann@example.com", exc_info=ValueError(JWT_KEY)
+    )
+    logging.getLogger(name).warning("%d", "sk_live_abc123")  # cannot be formatted
+    written = "".join(capsys.readouterr())
+    assert "a***@example.com" in written
+    for secret in (PASSWORD, "ann@", "sk_live_abc123"):
+        assert secret not in written
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_secrets_are_hidden_in_our_lines_whatever_their_place(capsys, log_format):
+    configure_logs("info", log_format, "notes")
+    SessionSettings(jwt_key=JWT_KEY)
+    get_logger("ours").warning(
+        f"bad token {JWT_KEY}", password=PASSWORD, nested={"to": ["ann@example.com"]}, body=b"session=abc123"
+    )
+    written = capsys.readouterr().out
+    for secret in (JWT_KEY, PASSWORD, "ann@", "abc123"):
+        assert secret not in written
+
+
+def test_secrets_are_hidden_in_what_is_printed(capsys):
+    configure_logs("error", "console", "notes")
+    print("to ann@example.com", file=sys.stdout)
+    print("to bob@example.com", file=sys.stderr)
+    sys.stderr.writelines(["to eve@example.com"])
+    assert capsys.readouterr() == ("to a***@example.com\n", "to b***@example.com\nto e***@example.com")
+
+
+def test_secrets_are_hidden_in_the_traceback_that_ends_a_thread_or_the_process():
+    program = """
+import threading
+from ticketing_common.config import SessionSettings, load
+settings = load(SessionSettings, "notes")
+message = f"{settings.jwt_key} ann@example.com mongodb://me:s3cret@db/notes"
+
+
+def crash():
+    raise RuntimeError(message)
+
+
+thread = threading.Thread(target=crash)
+thread.start()
+thread.join()
+crash()
+"""
+    environment = {"JWT_KEY": JWT_KEY}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.count("RuntimeError: ['***'] a***@example.com mongodb://***@db/notes") == 2
+
+
+def test_ids_of_a_request_are_not_hidden(capsys):
+    configure_logs("info", "json", "notes")
+    ids = {
+        "order": "555555555555555555555555",
+        "request_id": "4242" * 8,
+        "trace_id": "4242" * 8,
+        "amount_cents": 1999,
+    }
+    get_logger("ours").info("settled", **ids)
+    (line,) = lines(capsys)
+    assert ids.items() <= line.items()

@@ -7,9 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from pymongo import MongoClient
 
 from ticketing_common.testing import servers
 from ticketing_common.testing.servers import (
@@ -69,9 +73,41 @@ def test_a_frozen_server_does_not_count_as_answering(make: Make, tmp_path: Path)
 
 
 @EVERY_SERVER
-def test_a_folder_with_a_space_and_a_quote_in_its_name(make: Make, tmp_path: Path) -> None:
-    with running(make(free_port(), tmp_path / """it's "my" data""")):
+@pytest.mark.parametrize("name", ["""it's "my" data""", """Zoë's "x" $HOME {a} \\u00e9 %d 日本 😀"""])
+def test_any_characters_may_be_in_the_folder_s_name(make: Make, tmp_path: Path, name: str) -> None:
+    with running(make(free_port(), tmp_path / name)):
         pass
+    assert any(path.is_file() for path in (tmp_path / name).rglob("*"))
+
+
+def test_nats_keeps_its_stream_in_the_folder_and_syncs_every_message(tmp_path: Path) -> None:
+    server, monitor = nats_server(free_port(), tmp_path), free_port()
+    with running(replace(server, command=[*server.command, "--http_port", str(monitor)])):
+        config = httpx.get(f"http://127.0.0.1:{monitor}/jsz").json()["config"]
+    assert config["store_dir"] == str(tmp_path / "nats" / "jetstream")
+    assert config["sync_always"]
+
+
+def test_mongod_takes_less_than_30_mb_for_an_empty_database(tmp_path: Path) -> None:
+    with running(mongod(free_port(), tmp_path)):
+        taken = sum(path.stat().st_blocks * 512 for path in tmp_path.rglob("*") if path.is_file())
+    assert taken < 30_000_000
+
+
+def test_mongod_s_journal_keeps_an_acknowledged_document_that_is_larger_than_its_files(
+    tmp_path: Path,
+) -> None:
+    server = mongod(free_port(), tmp_path)
+    large = b"x" * 15_900_000
+    with running(server) as process:
+        with MongoClient[dict[str, Any]](server.url, journal=True) as client:
+            client.test.documents.insert_one({"large": large})
+        process.kill()
+        process.wait()
+    with running(server), MongoClient[dict[str, Any]](server.url) as client:
+        found = client.test.documents.find_one()
+    assert found
+    assert found["large"] == large
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does this")

@@ -17,7 +17,7 @@ import structlog
 from pydantic import TypeAdapter
 from pymongo.errors import DuplicateKeyError
 
-from ticketing_common.mongo import Documents
+from ticketing_common.arrivals import Arrivals
 
 
 @types.coroutine
@@ -84,6 +84,29 @@ class Collection:
         await pause()
         return SimpleNamespace(matched_count=int(before is not None))
 
+    async def update_many(self, criteria: dict[str, Any], update: dict[str, Any]) -> None:
+        await pause()
+        for document in [d for d in self.documents.values() if fits(d, criteria)]:
+            self._keep(document | update["$set"] | {"outbox": []})
+        await pause()
+
+    async def find_one_and_update(
+        self,
+        criteria: dict[str, Any],
+        update: dict[str, Any],
+        projection: object = None,
+        upsert: bool = False,
+    ) -> dict[str, Any] | None:
+        """Returns the document before."""
+        await pause()
+        before = next((d for d in self.documents.values() if fits(d, criteria)), None)
+        if before is None and upsert and criteria["_id"] in self.documents:
+            raise DuplicateKeyError("taken")
+        if before is not None or upsert:
+            self._keep((before or {}) | update["$set"])
+        await pause()
+        return before and dict(before)
+
     def _keep(self, document: dict[str, Any]) -> None:
         self.documents[document["_id"]] = document
         self._written(document)
@@ -96,7 +119,15 @@ def _value(document: dict[str, Any], name: str) -> Any:
 
 
 def fits(document: dict[str, Any], criteria: dict[str, Any]) -> bool:
-    return all(_value(document, name) == wanted for name, wanted in criteria.items())
+    return all(_fits_one(document, name, wanted) for name, wanted in criteria.items())
+
+
+def _fits_one(document: dict[str, Any], name: str, wanted: Any) -> bool:
+    if name == "$or":
+        return any(fits(document, each) for each in wanted)
+    if isinstance(wanted, dict) and "$lt" in wanted:
+        return bool(_value(document, name) < wanted["$lt"])
+    return bool(_value(document, name) == wanted)
 
 
 class Clock:
@@ -111,6 +142,7 @@ class Clock:
 
 
 _ASK_THE_TIME = (
+    "orders.handlers",
     "expiration.handlers",
     "orders.routes",
     "payments.authorisation",
@@ -132,15 +164,20 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         # Who lost a race waits some milliseconds; here it is whenever its next turn comes.
         stack.enter_context(patch("ticketing_common.mongo.random", SimpleNamespace(uniform=lambda *_: 0)))
         # What an event may still be bringing is not waited for: a test lets people come early or late.
-        stack.enter_context(patch.object(Documents, "find_arriving", _find))
+        stack.enter_context(patch.object(Arrivals, "find", _find))
+        stack.enter_context(patch.object(Arrivals, "announce", _nothing))
         stack.enter_context(patch("ticketing_common.mongo.TypeAdapter", _adapter))
         stack.enter_context(structlog.testing.capture_logs())
         yield
 
 
-async def _find(documents: Documents[Any], _bus: object, **equals: str) -> Any:
-    return await documents.find(**equals)
+async def _find(_arrivals: object, _identity: str, look: Callable[[], Any], **_: object) -> Any:
+    return await look()
 
 
 _adapter = functools.cache(TypeAdapter)
 """Made once, not for every market."""
+
+
+async def _nothing(*_: object) -> None:
+    pass

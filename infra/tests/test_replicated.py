@@ -3,6 +3,7 @@
 The configuration is that of the manifests, but for addresses and ports.
 """
 
+import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -138,6 +139,7 @@ async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(mark
     async with connected(nats.servers[led - 1].url, listener, replicas=3) as bus:
         assert not await bus.is_behind()
         nats.kill(led)
+        await asyncio.sleep(0.6)  # the state asked for above is used for half a second
         # Nothing waits for the listener, but nothing could: the stream takes nothing in.
         assert await bus.is_behind()
     assert (await until_accepted(lambda: pay(buyer, order_id))).status_code == 201

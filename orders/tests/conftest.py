@@ -11,7 +11,8 @@ from orders.config import Settings
 from orders.main import create
 from orders.repository import Orders
 from ticketing_common.outbox import Relay
-from ticketing_common.testing import JWT_KEY, serve_app
+from ticketing_common.testing import JWT_KEY, serve_app, wait_until
+from ticketing_common.testing.events import is_listening
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def settings(mongo_uri: str, nats_url: str) -> Settings:
 @pytest_asyncio.fixture
 async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with serve_app(create(settings)) as http:
+        await wait_until(lambda: is_listening(bus, "orders"))  # until then nothing is certainly unknown
         yield http
 
 

@@ -1,5 +1,6 @@
 """What the orders service makes of the events it follows."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,7 +8,7 @@ import pytest
 
 from orders.handlers import HANDLERS
 from orders.models import NoSuchOrder, Ticket, place
-from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.aggregate import NotDueYet
 from ticketing_common.clock import now
 from ticketing_common.events import (
     ExpirationComplete,
@@ -35,12 +36,19 @@ def ticket_events():
     ]
 
 
+async def order_placed(orders, window):
+    ticket = Ticket(id=new_id(), title="Opera", price_cents=1000)
+    return await orders.claim(ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), window))
+
+
 @pytest.fixture
 async def order(orders):
-    ticket = Ticket(id=new_id(), title="Opera", price_cents=1000)
-    return await orders.claim(
-        ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), timedelta(minutes=15))
-    )
+    return await order_placed(orders, timedelta(minutes=15))
+
+
+@pytest.fixture
+async def due_order(orders):
+    return await order_placed(orders, timedelta(0))
 
 
 async def test_a_ticket_is_copied_version_by_version(orders):
@@ -56,21 +64,79 @@ async def test_duplicate_and_stale_ticket_events_change_nothing(orders):
     assert (await orders.ticket(created.id)).title == "v2"
 
 
-async def test_an_early_ticket_event_is_put_back(orders):
+async def test_lost_ticket_event_heals_with_the_next(orders):
     created, first, second = ticket_events()
-    with pytest.raises(EarlierEventUnderWay):
-        await handle(orders, first)
-    await handle(orders, created)
-    with pytest.raises(EarlierEventUnderWay):
-        await handle(orders, second)
-    await handle(orders, first, second)
-    assert (await orders.ticket(created.id)).version == 2
+    await handle(orders, created, second, first)
+    copy = await orders.ticket(created.id)
+    assert (copy.version, copy.title, copy.price_cents) == (2, "v2", 300)
 
 
-async def test_an_expired_order_is_cancelled_once(orders, order):
-    await handle(orders, *[ExpirationComplete(order_id=order.id)] * 2)
-    expired = await orders.get(order.id)
+async def test_ticket_whose_creation_was_lost_is_copied_from_its_next_event(orders):
+    _, first, _ = ticket_events()
+    await handle(orders, first)
+    assert (await orders.ticket(first.id)).title == "v1"
+
+
+async def test_newest_of_ticket_events_handled_at_once_is_kept(orders):
+    for _ in range(10):
+        events = ticket_events()
+        await asyncio.gather(*(handle(orders, event) for event in events))
+        assert (await orders.ticket(events[0].id)).version == 2
+
+
+async def forget_seller(database, ticket_id):
+    """As an old release stored the ticket and its orders: without the seller."""
+    await database["tickets"].update_one({"_id": ticket_id}, {"$unset": {"seller_id": ""}})
+    await database["orders"].update_many({"ticket.id": ticket_id}, {"$unset": {"seller_id": ""}})
+
+
+async def old_order(orders, database):
+    """An order placed before sellers were kept, and the events of its ticket."""
+    events = ticket_events()
+    await handle(orders, events[0])
+    ticket = await orders.ticket(events[0].id)
+    order = await orders.claim(
+        ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), timedelta(minutes=15))
+    )
+    await forget_seller(database, ticket.id)
+    assert (await orders.get(order.id)).seller_id is None
+    return order, events
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["published again", "the next one"])
+async def test_order_placed_before_sellers_were_kept_learns_its_seller(orders, database, which):
+    order, events = await old_order(orders, database)
+    another, _ = await old_order(orders, database)
+    await handle(orders, events[which])
+    assert (await orders.get(order.id)).seller_id == "s"
+    assert (await orders.ticket(order.ticket.id)).seller_id == "s"
+    assert (await orders.get(another.id)).seller_id is None
+
+
+async def test_redelivery_completes_a_migration_that_was_cut_off(orders, database):
+    order, events = await old_order(orders, database)
+    await database["tickets"].update_one({"_id": order.ticket.id}, {"$set": {"seller_id": "s"}})
+    await handle(orders, events[0])
+    assert (await orders.get(order.id)).seller_id == "s"
+
+
+async def test_an_expired_order_is_cancelled_once(orders, due_order):
+    await handle(orders, *[ExpirationComplete(order_id=due_order.id)] * 2)
+    expired = await orders.get(due_order.id)
     assert (expired.status, expired.reason, expired.version) == ("cancelled", "expired", 1)
+
+
+async def test_order_does_not_expire_early_when_the_clock_of_expiration_is_ahead(orders, order):
+    with pytest.raises(NotDueYet) as raised:
+        await handle(orders, ExpirationComplete(order_id=order.id))
+    assert raised.value.due_at == order.expires_at
+    assert (await orders.get(order.id)).status == "created"
+
+
+async def test_early_expiry_of_a_decided_order_is_handled(orders, order):
+    paid = PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")
+    await handle(orders, paid, ExpirationComplete(order_id=order.id))
+    assert (await orders.get(order.id)).status == "complete"
 
 
 async def test_a_payment_completes_the_order_once(orders, order):
@@ -84,10 +150,10 @@ async def test_a_failed_payment_cancels_the_order_once(orders, order):
     assert (failed.status, failed.reason, failed.version) == ("cancelled", "payment-failed", 1)
 
 
-async def test_what_comes_second_finds_the_order_decided(orders, order):
-    paid = PaymentCreated(id=new_id(), order_id=order.id, stripe_id="pi_1")
-    await handle(orders, ExpirationComplete(order_id=order.id), paid)
-    assert (await orders.get(order.id)).status == "cancelled"
+async def test_what_comes_second_finds_the_order_decided(orders, due_order):
+    paid = PaymentCreated(id=new_id(), order_id=due_order.id, stripe_id="pi_1")
+    await handle(orders, ExpirationComplete(order_id=due_order.id), paid)
+    assert (await orders.get(due_order.id)).status == "cancelled"
 
 
 async def test_what_is_told_of_a_refund_may_come_twice_and_out_of_order(orders, order):

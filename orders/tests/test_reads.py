@@ -108,7 +108,7 @@ async def test_a_wrong_question_about_sales_is_400_with_the_field(client, field,
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
 
 
-async def test_anybody_sees_whether_a_ticket_is_held_and_until_when(client, orders, bus):
+async def test_anybody_sees_whether_a_ticket_is_held_and_until_when(client, orders, bus, database):
     ticket_id = new_id()
 
     async def hold():
@@ -120,7 +120,7 @@ async def test_anybody_sees_whether_a_ticket_is_held_and_until_when(client, orde
     await bus.publish(
         TicketCreated(id=ticket_id, version=0, title="Opera", price=Decimal("19.99"), user_id=SELLER.id)
     )
-    await wait_until(lambda: orders.knows(ticket_id))
+    await wait_until(lambda: database["tickets"].find_one({"_id": ticket_id}))
     assert await hold() == free
     order = await placed(orders, ticket_id=ticket_id)
     shown = (await client.get(f"/api/orders/{order.id}", headers=session(BUYER))).json()

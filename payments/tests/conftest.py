@@ -13,7 +13,8 @@ from payments.main import create
 from payments.repository import Payments
 from stripe_stand_in.testing import StripeApi
 from ticketing_common.outbox import Relay
-from ticketing_common.testing import JWT_KEY, serve_app
+from ticketing_common.testing import JWT_KEY, serve_app, wait_until
+from ticketing_common.testing.events import is_listening
 
 WEBHOOK_SECRETS = "whsec_old, whsec_new"
 
@@ -35,6 +36,7 @@ def settings(mongo_uri: str, nats_url: str, stripe_api: StripeApi) -> Settings:
 @pytest_asyncio.fixture
 async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with serve_app(create(settings)) as http:
+        await wait_until(lambda: is_listening(bus, "payments"))  # until then nothing is certainly unknown
         yield http
 
 

@@ -84,10 +84,10 @@ async def paid(payments, created, seen=AUTHORISED):
 async def test_the_end_of_an_authorised_order_makes_its_settlement_due(payments, ends, todo):
     events = order_events()
     await paid(payments, events[0])
-    assert await payments.open(10) == []
+    assert await payments.claim_due("replica") is None
     await handle(payments, *(events[n] for n in ends))
     assert payments.something_open.is_set()
-    (payment,) = await payments.open(10)
+    payment = await payments.claim_due("replica")
     assert payment.order_id == events[0].id
     assert task(payment) == todo
     assert await payments.due_longest() == payment.due_since
@@ -97,9 +97,9 @@ async def test_the_refund_of_a_captured_payment_is_due(payments):
     created, _, completed, refunded = order_events()
     await paid(payments, created, CAPTURED)
     await handle(payments, completed)
-    assert await payments.open(10) == []
+    assert await payments.claim_due("replica") is None
     with pytest.raises(EarlierEventUnderWay):
         await handle(payments, refunded.model_copy(update={"version": 3}))
     await handle(payments, refunded, refunded)
-    (payment,) = await payments.open(10)
+    payment = await payments.claim_due("replica")
     assert task(payment) == "refund"

@@ -1,6 +1,7 @@
 """Stripe errs, is slow, loses answers or is down: no money is lost, doubled or left in doubt."""
 
 import asyncio
+import statistics
 import time
 
 import pytest
@@ -153,22 +154,23 @@ async def test_a_stripe_that_refuses_to_make_an_intent_is_503_and_the_order_stay
     assert (await pay(client, order_id)).status_code == 201
 
 
-async def test_one_payment_that_hangs_does_not_hold_up_the_others(client, bus, intents, stripe_api, payments):
-    stuck = [await place_order(bus) for _ in range(25)]
+async def test_payments_that_hang_do_not_delay_the_others(client, bus, intents, stripe_api, payments):
+    stuck = [await place_order(bus) for _ in range(30)]
     for order_id in stuck:
         assert (await pay(client, order_id)).status_code == 201
-    stripe_api.fault(kind="error", status=503, operation=CAPTURE)
+    stripe_api.fault(kind="delay", seconds=6, operation=CAPTURE)
     for order_id in stuck:
         await decide(bus, order_id, "complete")
-
-    async def all_put_off():
-        return all([(await payments.of_order(order_id)).failures >= 2 for order_id in stuck])
-
-    await wait_until(all_put_off)
-    other = await place_order(bus)
-    assert (await pay(client, other)).status_code == 201
-    await decide(bus, other, "cancel")
-    await reaches(intents, other, "canceled")
+    await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck() >= 20))
+    waits = []
+    for _ in range(3):
+        other = await place_order(bus)
+        assert (await pay(client, other)).status_code == 201
+        begun = time.monotonic()
+        await decide(bus, other, "cancel")
+        await reaches(intents, other, "canceled")
+        waits.append(time.monotonic() - begun)
+    assert statistics.median(waits) < 1, waits
     assert await metric(client, "ticketing_payment_oldest_due_seconds") > 0.5
     stripe_api.mend()
     await asyncio.gather(*(reaches(intents, order_id, "succeeded", LONGEST_WAIT) for order_id in stuck))

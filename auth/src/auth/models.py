@@ -1,6 +1,6 @@
 """An account, and the rules of signing up and in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ticketing_common.aggregate import Aggregate
@@ -22,7 +22,7 @@ class InvalidCredentials(MarketError):
 class Account(Aggregate):
     email: str
     """In its canonical form (`canonical`), which is unique."""
-    password_hash: str
+    password_hash: str = field(repr=False)
 
 
 def canonical(email: str) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 
 from auth.models import MAX_FAILURES, WINDOW, Account, EmailInUse, refuse_too_many_tries
+from ticketing_common import idempotency
 from ticketing_common.clock import now
+from ticketing_common.idempotency import StoredAnswer
 from ticketing_common.mongo import Database, Documents, Duplicate
 
 
@@ -16,15 +18,24 @@ class Accounts:
         self._failures = database["signin_failures"]
 
     async def ensure_indexes(self) -> None:
-        await self._accounts.ensure_indexes(IndexModel([("email", ASCENDING)], unique=True))
+        await self._accounts.ensure_indexes(
+            IndexModel([("email", ASCENDING)], unique=True), idempotency.INDEX
+        )
         await self._failures.create_indexes([IndexModel([("until", ASCENDING)], expireAfterSeconds=0)])
 
-    async def add(self, account: Account) -> None:
-        """Raises EmailInUse; of two at once, one is added."""
+    async def add(self, account: Account, **derived: Any) -> None:
+        """Raises EmailInUse and KeyTaken; of two at once, one is added.
+
+        `derived`: see idempotency.derive_request.
+        """
         try:
-            await self._accounts.insert(account)
+            await self._accounts.insert(account, **derived)
         except Duplicate:
             raise EmailInUse(field="email") from None
+
+    async def find_answer(self, key: bytes) -> StoredAnswer | None:
+        """The answer to an earlier request with this key. Raises Unavailable."""
+        return await idempotency.find_answer(self._accounts.collection, key)
 
     async def by_email(self, email: str) -> Account | None:
         return await self._accounts.find(email=email)

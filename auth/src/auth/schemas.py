@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, Secret
 
 from auth.models import canonical
 from ticketing_common.wire import Body, Says, Wire
@@ -26,8 +26,7 @@ class SignUp(Body):
         Says("Email must be valid"),
     ]
     password: Annotated[
-        str,
-        Field(min_length=8, max_length=128, repr=False),
+        Secret[Annotated[str, Field(min_length=8, max_length=128)]],
         Says("Password must be between 8 and 128 characters"),
     ]
 
@@ -36,7 +35,7 @@ class SignIn(Body):
     """Of any shape that can be compared: what is wrong with it is not told."""
 
     email: Annotated[str, Field(max_length=320), AfterValidator(canonical), Says("Email must be valid")]
-    password: Annotated[str, Field(max_length=1024, repr=False), Says("You must supply a password")]
+    password: Annotated[Secret[Annotated[str, Field(max_length=1024)]], Says("You must supply a password")]
 
 
 class UserOut(Wire):

@@ -63,5 +63,6 @@ def _page(request: Request, start: Message, body: bytes) -> ASGIApp:
         heading=_HEADINGS.get(status, "Something went wrong"),
         message=ErrorBody.model_validate_json(body).errors[0].message,
         status_code=status,
+        was_form=request.method == "POST",
         reference=headers.get("x-request-id"),
     )

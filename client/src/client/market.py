@@ -8,18 +8,19 @@ else, or no answer     Unavailable
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import structlog
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, SecretStr, TypeAdapter
 
 from client.config import Settings
 from client.schemas import Hold, Order, Page, Refund, Sales, StripeConfig, Ticket
 from ticketing_common.auth import COOKIE, User
 from ticketing_common.errors import ErrorBody, ErrorDetail, NotFound, NotSignedIn, NotYours, Unavailable
+from ticketing_common.idempotency import HEADER as IDEMPOTENCY_KEY
 from ticketing_common.logs import get_logger
 from ticketing_common.tracing import traceparent
 
@@ -30,7 +31,7 @@ PAGE = 48
 _PATIENCE = httpx.Timeout(12, connect=2)
 """Seconds. Longer than any service takes to give up itself."""
 
-_TICKETS = TypeAdapter(list[Ticket])
+_TICKETS = TypeAdapter(list[Ticket], config=ConfigDict(hide_input_in_errors=True))
 
 log = get_logger(__name__)
 
@@ -76,13 +77,19 @@ class Market:
 
     services: Services
     user: User | None
-    session: str | None
+    session: str | None = field(repr=False)
     """The visitor's own cookie: the services judge it themselves."""
 
-    async def enter(self, how: Literal["signup", "signin"], email: str, password: str) -> str:
+    async def sign_up(self, email: str, password: SecretStr, key: str) -> str:
+        """The Set-Cookie header of a new session. `key`: of the form, as for all that is made by one."""
+        body = {"email": email, "password": password.get_secret_value()}
+        answer = await self._ask("auth", "POST", "/api/users/signup", json=body, key=key)
+        return answer.headers["set-cookie"]
+
+    async def sign_in(self, email: str, password: SecretStr) -> str:
         """The Set-Cookie header of a new session."""
-        body = {"email": email, "password": password}
-        answer = await self._ask("auth", "POST", f"/api/users/{how}", json=body)
+        body = {"email": email, "password": password.get_secret_value()}
+        answer = await self._ask("auth", "POST", "/api/users/signin", json=body)
         return answer.headers["set-cookie"]
 
     async def for_sale(self, query: str, cursor: str | None) -> Page[Ticket]:
@@ -104,9 +111,9 @@ class Market:
             position=answer.headers.get("last-event-id"),
         )
 
-    async def list_ticket(self, title: str, price: float) -> Ticket:
+    async def list_ticket(self, title: str, price: float, key: str) -> Ticket:
         body = {"title": title, "price": price}
-        answer = await self._ask("tickets", "POST", "/api/tickets", json=body)
+        answer = await self._ask("tickets", "POST", "/api/tickets", json=body, key=key)
         return Ticket.model_validate_json(answer.content)
 
     async def edit_ticket(self, ticket_id: str, title: str, price: float) -> Ticket:
@@ -118,10 +125,10 @@ class Market:
         answer = await self._ask("orders", "GET", f"/api/orders/holds/{_segment(ticket_id)}")
         return Hold.model_validate_json(answer.content)
 
-    async def buy(self, ticket_id: str) -> Order:
-        """The visitor's order of the ticket: a new one, or the one they have. (A click may come twice.)"""
+    async def buy(self, ticket_id: str, key: str) -> Order:
+        """The visitor's order of the ticket: a new one, or the one they have. (Two tabs may send it.)"""
         try:
-            answer = await self._ask("orders", "POST", "/api/orders", json={"ticketId": ticket_id})
+            answer = await self._ask("orders", "POST", "/api/orders", json={"ticketId": ticket_id}, key=key)
         except Refused as refused:
             for order in (await self.orders(None)).items:
                 if order.ticket.id == ticket_id and order.status in ("created", "complete"):
@@ -162,9 +169,18 @@ class Market:
         return StripeConfig.model_validate_json(answer.content)
 
     async def _ask(
-        self, service: Service, method: str, path: str, *, as_anybody: bool = False, **more: Any
+        self,
+        service: Service,
+        method: str,
+        path: str,
+        *,
+        as_anybody: bool = False,
+        key: str | None = None,
+        **more: Any,
     ) -> httpx.Response:
         headers = {"traceparent": traceparent()}
+        if key:
+            headers[IDEMPOTENCY_KEY] = key
         if request_id := structlog.contextvars.get_contextvars().get("request_id"):
             headers["X-Request-ID"] = request_id
         if self.session and not as_anybody:

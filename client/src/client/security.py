@@ -50,9 +50,12 @@ _DEFAULTS = {
     "Cache-Control": "no-store",
 }
 
+_RETRY_AFTER = "1"
+"""Seconds, as the services answer."""
+
 
 class SafeHeaders:
-    """Adds the headers above to every answer that does not say otherwise itself."""
+    """Adds the headers above, and to a 503 `Retry-After`, to every answer that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -63,6 +66,8 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _DEFAULTS.items():
                     headers.setdefault(name, value)
+                if message["status"] == 503:
+                    headers.setdefault("Retry-After", _RETRY_AFTER)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

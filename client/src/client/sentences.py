@@ -1,6 +1,7 @@
 """What visitors are told, where the services' own words are too short for a page."""
 
 from ticketing_common.errors import ErrorDetail
+from ticketing_common.idempotency import KeyReused
 
 NOTICES = {
     "listed": "Your ticket is for sale.",
@@ -10,7 +11,16 @@ NOTICES = {
 }
 """By the `said` of an address: what has just been done."""
 
-TRY_AGAIN = "The market didn't answer, so nothing was done. Please try again."
+TRY_AGAIN = (
+    "The market did not answer, so we don't know whether this was done. "
+    "Please try again: it is done only once."
+)
+SIGNED_UP_BEFORE = (
+    "This form already made an account with this email. Sign in with the password that you entered first, "
+    "or sign up with another email."
+)
+"""For a sign-up form that was sent before with another password."""
+NOT_SIGNED_IN = "The market did not answer, so you are not signed in yet. Please try again."
 RESERVED = "A buyer holds this ticket just now, so it can't be changed. It can be again if they don't pay."
 
 _LONGER = {
@@ -25,6 +35,10 @@ _LONGER = {
     "Ticket is reserved and cannot be edited": RESERVED,
     "Ticket is already reserved": (
         "Somebody else was faster: this ticket is taken. If they don't pay in time, it is for sale again."
+    ),
+    KeyReused.message: (
+        "This form was sent before with other details, and that worked: see your sales and orders. "
+        "What you sent now was not done. If you want it as well, send the form again."
     ),
 }
 

@@ -1,6 +1,7 @@
 """Pages: the templates, and what every one of them knows."""
 
 import hashlib
+import secrets
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from client.sentences import NOTICES
 from ticketing_common.auth import User
 from ticketing_common.clock import now
+from ticketing_common.idempotency import is_well_formed
 
 STATIC = Path(__file__).parent / "static"
 
@@ -78,17 +80,32 @@ def page(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    form_key: str | None = None,
     **shown: Any,
 ) -> HTMLResponse:
-    """A page for one visitor."""
+    """A page for one visitor.
+
+    `form_key`: the Idempotency-Key of its form. It is given to show a form again whose outcome is not known,
+    so that sending it again is a repetition; else it is a new one.
+    """
     text = _templates.get_template(template).render(
         shown,
         user=user,
+        form_key=form_key or new_form_key(),
         path=request.url.path,
         sign_in=sign_in_path(this_page(request)),
         notice=NOTICES.get(request.query_params.get("said", "")),
     )
     return HTMLResponse(text, status, headers)
+
+
+def new_form_key() -> str:
+    return secrets.token_hex(16)
+
+
+def form_key_of(submitted: str) -> str:
+    """The key that a form was sent with; a new one if it has none or a malformed one."""
+    return submitted if is_well_formed(submitted) else new_form_key()
 
 
 def sign_in_path(back: str) -> str:

@@ -1,6 +1,7 @@
 """The base of every aggregate: a frozen value with an identity and a version."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Self
 
 
@@ -23,8 +24,16 @@ class EarlierEventUnderWay(Exception):
     """An event came before the one that precedes it; it is put back and comes again."""
 
 
+class NotDueYet(Exception):
+    """An event came before the time at which it may take effect; it is put back until then."""
+
+    def __init__(self, due_at: datetime) -> None:
+        super().__init__(f"due at {due_at}")
+        self.due_at = due_at
+
+
 def follows(event_version: int, copy_version: int) -> bool:
-    """Whether an event is the next one for a copy at `copy_version` (-1: no copy yet).
+    """Whether an event that carries only a change is the next one for a copy at `copy_version` (-1: none).
 
     False: a duplicate, to be dropped. Raises EarlierEventUnderWay when there is a gap between them.
     """

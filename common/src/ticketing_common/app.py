@@ -5,9 +5,11 @@ import contextlib
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -33,13 +35,14 @@ from ticketing_common.errors import (
     render,
 )
 from ticketing_common.logs import configure_logs, get_logger
-from ticketing_common.metrics import DEPENDENCY_UP
+from ticketing_common.metrics import DEPENDENCY_UP, JOB_FAILURES
 
 Job = Callable[[asyncio.Event], Awaitable[None]]
 """Work beside the requests, until the event says stop; what is in hand then is finished."""
 
 _STOP_WITHIN = 10.0
-_RESTART_AFTER = 1.0
+_RESTART_AFTER = (1.0, 60.0)
+"""Seconds until a failed job is restarted: from the first, doubling, up to the second."""
 
 log = get_logger(__name__)
 
@@ -164,13 +167,28 @@ async def _until_mongo_answers(prepare: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _keep_running(job: Job, stopping: asyncio.Event) -> None:
-    """A job that fails is logged and begun again: the requests' part must not outlive the events' part."""
-    while True:
+    """Restarts a failed job with back-off, so that the process never serves HTTP without consuming events."""
+    shortest, longest = _RESTART_AFTER
+    delay = shortest
+    while not stopping.is_set():
+        started = time.monotonic()
         try:
             return await job(stopping)
         except Exception:
-            log.exception("a background job failed, starting it again")
-            await asyncio.sleep(_RESTART_AFTER)
+            if time.monotonic() - started > longest:  # it had recovered
+                delay = shortest
+            name = _job_name(job)
+            log.exception("a background job failed, restarting it", job=name, seconds=delay)
+            JOB_FAILURES.labels(name).inc()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), delay)
+        delay = min(2 * delay, longest)
+
+
+def _job_name(job: Job) -> str:
+    """The function's qualified name, such as `Listener.run`, also of a partial."""
+    function = job.func if isinstance(job, partial) else job
+    return str(getattr(function, "__qualname__", type(function).__name__))
 
 
 async def _not_for_the_world(request: Request) -> None:

@@ -14,6 +14,8 @@ from ticketing_common.errors import NotSignedIn
 
 COOKIE = "session"
 LIFETIME = timedelta(days=7)
+CLOCK_SKEW = timedelta(seconds=30)
+"""By so much the clocks of two services may differ."""
 _ALGORITHM = "HS256"
 
 
@@ -34,7 +36,13 @@ def verify(token: str, keys: list[str]) -> User | None:
     """The user whom a token names; None when it is bad or expired under every key."""
     for key in keys:
         try:
-            claims = jwt.decode(token, key, [_ALGORITHM], options={"require": ["exp", "iat", "id", "email"]})
+            claims = jwt.decode(
+                token,
+                key,
+                [_ALGORITHM],
+                options={"require": ["exp", "iat", "id", "email"]},
+                leeway=CLOCK_SKEW,
+            )
         except jwt.InvalidTokenError:
             continue
         if isinstance(claims["id"], str) and isinstance(claims["email"], str):

@@ -27,6 +27,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from ticketing_common import backup_files, mongo
 from ticketing_common.backup_files import BackupError, Dumped, Manifest
 from ticketing_common.config import MongoSettings, load
+from ticketing_common.logs import redact_output
 
 # Seconds, in place of what `connect` allows a request. Within them the driver tries again by itself.
 _ANSWERS_WITHIN = 15.0
@@ -220,9 +221,11 @@ async def main() -> int:
     restores.add_argument("database", metavar="DATABASE")
     restores.add_argument("--drop", action="store_true", help="delete what the database has")
     arguments = parser.parse_args()
+    redact_output()
     try:
         if arguments.command == "dump":
-            uris = {k[len(_PREFIX) :].lower(): v for k, v in os.environ.items() if k.startswith(_PREFIX)}
+            named = [(k, v.strip()) for k, v in os.environ.items() if k.startswith(_PREFIX)]
+            uris = {name[len(_PREFIX) :].lower(): uri for name, uri in named}
             return 1 if (await dump(uris, arguments.to, arguments.keep)).missing else 0
         if arguments.command == "verify":
             return 0 if backup_files.verify(arguments.dump) else 1

@@ -1,19 +1,22 @@
 """The connection to NATS JetStream: the one stream, and publishing to it."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 
 import nats
 import nats.errors
 from nats.aio.client import Client
-from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import NoStreamResponseError, NotFoundError
+from nats.aio.msg import Msg
+from nats.js.api import ConsumerConfig, ConsumerInfo, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
 from ticketing_common.events import Event
 from ticketing_common.logs import get_logger
+from ticketing_common.progress import WRITTEN_AT, Progress
 from ticketing_common.tracing import traceparent
 
 STREAM = StreamConfig(
@@ -28,11 +31,14 @@ STREAM = StreamConfig(
 DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
 """What nats-py raises when the server is out of reach or does not answer."""
 
-_CATCHING_UP = 10.0
-"""Seconds that the others may need after an outage to publish what they wrote meanwhile: a publication under
-way is given up after 5 s, the sweep takes what is 2 s old, and looks every second."""
+_CONSUMER_EXISTS = 10148
+"""JetStream's error code."""
 
 log = get_logger(__name__)
+
+
+class ConsumerExists(Exception):
+    """There is a durable consumer of this name with other settings."""
 
 
 class Bus:
@@ -40,12 +46,14 @@ class Bus:
 
     def __init__(self, url: str, name: str, replicas: int = 1) -> None:
         self._url = url
-        self._name = name
+        self.name = name
+        """The service's, and that of its durable consumer."""
         self._stream = replace(STREAM, num_replicas=replicas)
         self._client = Client()
         self._connecting = asyncio.Lock()
         self._begun = False
-        self._reconnected_at = float("-inf")
+        self._was_down = False
+        self.progress = Progress(self._consumer)
         self.js = self._client.jetstream()
 
     async def connect(self) -> None:
@@ -55,18 +63,20 @@ class Bus:
                 return None
             await self._client.connect(
                 self._url,
-                name=self._name,
+                name=self.name,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; only slept on
                 connect_timeout=2,
                 ping_interval=5,
                 max_outstanding_pings=2,
                 pending_size=0,  # publishing while disconnected fails at once: the outbox keeps the event
-                error_cb=_on_error,
+                error_cb=self._on_error,
                 disconnected_cb=_on_disconnected,
                 reconnected_cb=self._on_reconnected,
             )
             self._begun = True
+            if self._was_down:
+                self.progress.note_outage()
             while True:
                 try:
                     return await self.ensure_stream()
@@ -75,10 +85,38 @@ class Bus:
                     await asyncio.sleep(0.25)
 
     async def ensure_stream(self) -> None:
+        """Create the stream, or give it our settings; subjects that other versions added remain."""
         try:
             await self.js.add_stream(self._stream)
-        except nats.js.errors.BadRequestError:  # it exists with other settings
-            await self.js.update_stream(self._stream)
+            return
+        except BadRequestError:  # it exists with other settings
+            pass
+        ours = frozenset(self._stream.subjects or ())
+        subjects = await self._stream_subjects()
+        while True:
+            await self.js.update_stream(replace(self._stream, subjects=sorted(ours | subjects)))
+            subjects = await self._stream_subjects()
+            if ours <= subjects:  # else another version wrote at the same moment
+                return
+
+    async def _stream_subjects(self) -> frozenset[str]:
+        return frozenset((await self.js.stream_info(str(STREAM.name))).config.subjects or ())
+
+    async def create_consumer(self, config: ConsumerConfig) -> None:
+        """Create a durable consumer; `add_consumer` would overwrite one that is there.
+
+        Raises ConsumerExists if there is one with other settings, or one of DOWN.
+        """
+        stream = str(STREAM.name)
+        request = {"stream_name": stream, "config": config.as_dict(), "action": "create"}
+        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{config.durable_name}"
+        reply = json.loads(
+            (await self._client.request(subject, json.dumps(request).encode(), timeout=2)).data
+        )
+        if "error" in reply:
+            if reply["error"].get("err_code") == _CONSUMER_EXISTS:
+                raise ConsumerExists
+            APIError.from_error(reply["error"])
 
     async def stream(self) -> StreamInfo:
         """The stream as it is now; a server that lost it is given it again. Raises one of DOWN."""
@@ -101,12 +139,22 @@ class Bus:
         await self.publish_raw(event.subject, event.model_dump_json(by_alias=True).encode(), event.event_id)
 
     async def publish_raw(
-        self, subject: str, data: bytes, event_id: str | None = None, trace: str | None = None
+        self,
+        subject: str,
+        data: bytes,
+        event_id: str | None = None,
+        trace: str | None = None,
+        written_at: datetime | None = None,
     ) -> None:
-        """As publish, for an event that is already in its wire form. Without an id nothing is a duplicate."""
+        """As publish, for an event that is already in its wire form. Without an id nothing is a duplicate.
+
+        `written_at` is when its publisher wrote it: long before, if it waited in an outbox.
+        """
         headers = {"traceparent": trace or traceparent()}
         if event_id is not None:
             headers["Nats-Msg-Id"] = event_id
+        if written_at is not None:
+            headers[WRITTEN_AT] = written_at.isoformat()
         try:
             await self.js.publish(subject, data, timeout=5, headers=headers)
         except NoStreamResponseError:  # a server that lost its store: give it the stream again
@@ -118,18 +166,22 @@ class Bus:
         info = await self.js.consumer_info(str(STREAM.name), consumer, timeout=2)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
-    async def is_behind(self) -> bool:
-        """Whether events wait for the consumer that bears our name, or are in its hands; in doubt, yes.
+    async def is_behind(self, *, young: bool = True) -> bool:
+        """Whether events that this service follows may be missing, for which see `Progress.is_behind`."""
+        return not self._client.is_connected or await self.progress.is_behind(young=young)
 
-        In doubt: NATS does not answer or did not until a moment ago, or the stream has no leader and takes
-        nothing in, or the consumer is not there yet.
-        """
-        try:
-            await self.ping()
-            waiting = await self.waiting(self._name)
-        except DOWN:
-            return True
-        return waiting > 0 or time.monotonic() - self._reconnected_at < _CATCHING_UP
+    async def _consumer(self) -> ConsumerInfo:
+        """Our durable consumer's state. Raises one of DOWN, also if the stream has no leader."""
+        await self.ping()
+        return await self.js.consumer_info(str(STREAM.name), self.name, timeout=2)
+
+    async def notify(self, subject: str) -> None:
+        """Send an empty message outside the stream, to those connected now. Raises one of DOWN."""
+        await self._client.publish(subject)
+
+    async def receive(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+        """Call back for each message outside the stream, also after reconnections. Raises one of DOWN."""
+        await self._client.subscribe(subject, cb=callback)
 
     async def ping(self) -> None:
         """Raises one of DOWN unless JetStream answers now.
@@ -139,8 +191,13 @@ class Bus:
         """
         await self.stream()
 
+    async def _on_error(self, error: Exception) -> None:
+        if not self._client.is_connected:
+            self._was_down = True
+        log.debug("nats error", error=repr(error))
+
     async def _on_reconnected(self) -> None:
-        self._reconnected_at = time.monotonic()
+        self.progress.note_outage()
         log.info("nats reconnected")
 
     async def close(self) -> None:
@@ -157,10 +214,6 @@ async def connected(url: str, name: str, replicas: int = 1) -> AsyncIterator[Bus
         yield bus
     finally:
         await bus.close()
-
-
-async def _on_error(error: Exception) -> None:
-    log.debug("nats error", error=repr(error))
 
 
 async def _on_disconnected() -> None:

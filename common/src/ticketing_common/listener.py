@@ -1,30 +1,33 @@
-"""Listening: one durable pull consumer a service, each event handled until it is done or given up.
+"""Consumes the events that a service follows and hands each to its handler, until it is done or given up.
 
-An event ends in one of these ways, counted by `ticketing_events_handled_total`:
-- handled: its handler returned, a duplicate included; acknowledged.
-- early: one before it is still under way; put back, and it comes again soon.
+Each delivery ends in one of these ways, counted by `ticketing_events_handled_total`:
+- handled: its handler returned, also for a duplicate; acknowledged.
+- early: the event before it is still under way; put back, and redelivered soon.
+- not due: it may not take effect yet; put back until then.
 - failed: its handler raised; put back with a growing delay.
-- dead: it does not parse, or was put back too often; kept as a dead letter, then acknowledged.
-While a store is down nothing is put back, for that would use up deliveries: the event is held and retried.
+- unknown: only another version of the service follows its subject; put back.
+- removed: no version of the service follows its subject any more; acknowledged.
+- dead: it does not parse, or was early or failed too often; kept as a dead letter, then acknowledged.
+Only early and failed count towards the dead letter. While a store is down the event is held and retried.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.client import JetStreamContext
 from pydantic import ValidationError
 
 from ticketing_common import mongo
-from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.aggregate import EarlierEventUnderWay, NotDueYet
+from ticketing_common.clock import now
+from ticketing_common.consumer import Consumer
 from ticketing_common.dead_letters import DeadLetters
 from ticketing_common.events import Event
-from ticketing_common.jetstream import DOWN, STREAM, Bus
+from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.logs import get_logger
 from ticketing_common.metrics import DEAD_LETTERS, EVENT_SECONDS, EVENTS_HANDLED, EVENTS_WAITING
 from ticketing_common.tracing import continue_trace
@@ -35,22 +38,42 @@ Handler = Callable[[Any, Any], Awaitable[object]]
 Handlers = Mapping[type[Event], Handler]
 """A service's table: which handler takes which event."""
 
-MAX_DELIVERIES = 15
+MAX_FAILURES = 15
 """After that many an event is dead. With the delays below that is about three minutes."""
 
+_UNCOUNTED = 5
+"""Up to this delivery each one counts as a failure, which saves the write for an event that is early by
+milliseconds. From then on failures are counted in MongoDB: JetStream's number also grows by deliveries to
+versions that do not follow the subject, by frozen processes and by outages."""
 _AT_ONCE = 16
-_ACK_WAIT = 2.0
-"""Seconds. What a killed process had in hand comes again after that; what takes longer comes twice."""
+_BATCH = 8
+_BACKLOG = 128
+"""From this number of waiting events on they are fetched in batches. An incomplete batch is returned only
+after its time-out, so there must be enough for all replicas."""
 _PULL_TIMEOUT = 0.25
+"""Seconds. After a restart of NATS a fetch under way runs to its time-out, so that is short."""
+_UNKNOWN_RATE = 200
+"""Redeliveries a second of events of unknown subjects, at all replicas together. The server prefers
+redeliveries to new messages: more of them would delay the others, fewer would delay a rollout."""
+_EXTEND_EVERY = 1.0
+"""Seconds; the consumer's ack_wait is twice that."""
 _STORE_RETRY = 0.5
 _MEASURE_EVERY = 5.0
+
+T = TypeVar("T")
 
 log = get_logger(__name__)
 
 
-def put_back_delay(deliveries: int) -> float:
-    """Seconds until an event that was delivered this often comes again: 50 ms, doubling, at most 30 s."""
-    return float(min(0.05 * 2 ** (deliveries - 1), 30.0))
+def put_back_delay(failures: int) -> float:
+    """Seconds until an event is redelivered after that many failures: 50 ms, doubling, at most 30 s."""
+    return float(min(0.05 * 2 ** (min(failures, 20) - 1), 30.0))
+
+
+class _Outcome(NamedTuple):
+    name: str
+    redeliver_after: float | None = None
+    """Seconds; None: it is acknowledged."""
 
 
 class Listener:
@@ -65,139 +88,170 @@ class Listener:
         dead_letters: DeadLetters,
     ) -> None:
         self._bus = bus
-        self._service = service
         self._handlers = {kind.subject: (kind, handler) for kind, handler in handlers.items()}
+        self._consumer = Consumer(bus, service, self._handlers)
         self._repository = repository
         self._dead_letters = dead_letters
+        self._in_hand: dict[int, Msg] = {}
+        self._unacknowledged = 0
+        """The messages that all replicas have in hand or put back, when last measured."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Listen until told to stop; what is in hand then is finished first."""
+        """Consume until told to stop; what is in hand then is finished first."""
         await self._bus.connect()
-        await self._ensure_consumer()
+        await _until_connected(self._consumer.ensure)
         log.info("listening", subjects=sorted(self._handlers))
-        subscription = await self._subscribe()
+        subscription = await _until_connected(self._consumer.subscribe)
+        async with asyncio.TaskGroup() as beside:
+            jobs = [beside.create_task(job()) for job in (self._measure, self._extend, self._catch_up)]
+            async with asyncio.TaskGroup() as handling:
+                await self._consume(subscription, handling, stopping)
+            for job in jobs:
+                job.cancel()
+
+    async def _consume(
+        self,
+        subscription: JetStreamContext.PullSubscription,
+        handling: asyncio.TaskGroup,
+        stopping: asyncio.Event,
+    ) -> None:
         free = asyncio.Semaphore(_AT_ONCE)
-        async with asyncio.TaskGroup() as handling:
-            measuring = handling.create_task(self._measure())
-            while not stopping.is_set():
+        wanted = 1
+        while not stopping.is_set():
+            for _ in range(wanted):
                 await free.acquire()
-                message = await self._next(subscription)
-                if message is None:
-                    free.release()
-                else:
-                    handling.create_task(self._deliver(message)).add_done_callback(lambda _: free.release())
-            measuring.cancel()
+            messages = await self._fetch(subscription, wanted)
+            for message in messages:
+                handling.create_task(self._deliver(message)).add_done_callback(lambda _: free.release())
+            for _ in range(wanted - len(messages)):
+                free.release()
+            # One message is returned at once.
+            wanted = _BATCH if messages and messages[-1].metadata.num_pending >= _BACKLOG else 1
 
     async def _measure(self) -> None:
-        """Keep the gauges of what waits true, whichever replica or command takes it away."""
+        """Keeps the consumer's filter complete, and the gauges current whatever replicas and commands do."""
         while True:
             with contextlib.suppress(*mongo.DOWN):
                 await self._dead_letters.count()
             with contextlib.suppress(*DOWN):
-                EVENTS_WAITING.set(await self._bus.waiting(self._service))
+                consumer = await self._consumer.ensure()
+                self._unacknowledged = consumer.num_ack_pending or 0
+                EVENTS_WAITING.set((consumer.num_pending or 0) + self._unacknowledged)
             await asyncio.sleep(_MEASURE_EVERY)
 
-    async def _ensure_consumer(self) -> None:
-        config = ConsumerConfig(
-            durable_name=self._service,
-            filter_subjects=sorted(self._handlers),
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=_ACK_WAIT,
-            max_deliver=-1,  # we count, so that nothing is left silently
-            max_ack_pending=1_000,
-        )
+    async def _extend(self) -> None:
+        """Prevents redelivery of the messages in hand, however long a handler takes or a store is down."""
         while True:
-            try:
-                await self._bus.js.add_consumer(str(STREAM.name), config)
-                return
-            except DOWN as error:
-                log.warning("waiting for jetstream", reason=repr(error))
-                await asyncio.sleep(_STORE_RETRY)
+            await asyncio.sleep(_EXTEND_EVERY)
+            for message in list(self._in_hand.values()):
+                with contextlib.suppress(*DOWN):
+                    await message.in_progress()
 
-    async def _next(self, subscription: JetStreamContext.PullSubscription) -> Msg | None:
+    async def _catch_up(self) -> None:
+        """Consumes what was passed over while an old version had narrowed the consumer's filter."""
+        while True:
+            with contextlib.suppress(*DOWN):
+                if subscription := await self._consumer.subscribe_missed():
+                    while not await self._consumer.delete_missed():
+                        messages = await self._fetch(subscription, _BATCH)
+                        await asyncio.gather(*map(self._deliver, messages))
+                    await subscription.unsubscribe()
+            await asyncio.sleep(_MEASURE_EVERY)
+
+    async def _fetch(self, subscription: JetStreamContext.PullSubscription, wanted: int) -> list[Msg]:
         try:
-            # fetch(1) answers at once, where a larger batch waits for its time-out unless it is full.
-            # After NATS was restarted a fetch under way runs to its time-out, so that is short.
-            (message,) = await subscription.fetch(1, timeout=_PULL_TIMEOUT)
-            return message
-        except nats.errors.TimeoutError:
-            return None
+            return await subscription.fetch(wanted, timeout=_PULL_TIMEOUT)
+        except TimeoutError:
+            return []
         except DOWN as error:
             log.debug("fetch failed", reason=repr(error))
             await asyncio.sleep(_STORE_RETRY)
-            await self._restore()
-            return None
-
-    async def _subscribe(self) -> JetStreamContext.PullSubscription:
-        while True:
-            try:
-                return await self._bus.js.pull_subscribe_bind(durable=self._service, stream=STREAM.name)
-            except DOWN as error:
-                log.debug("subscribe failed", reason=repr(error))
-                await asyncio.sleep(_STORE_RETRY)
-
-    async def _restore(self) -> None:
-        """Give a server that lost its store the stream and our consumer again."""
-        try:
-            await self._bus.ensure_stream()
-        except DOWN:
-            return
-        await self._ensure_consumer()
+            with contextlib.suppress(*DOWN):  # a server that lost its store is given both again
+                await self._bus.ensure_stream()
+                await self._consumer.ensure()
+            return []
 
     async def _deliver(self, message: Msg) -> None:
         """Bring one message to its end; never raises, so one message cannot stop the others."""
         structlog.contextvars.clear_contextvars()
         continue_trace((message.headers or {}).get("traceparent"))
-        deliveries = message.metadata.num_delivered
-        with EVENT_SECONDS.labels(message.subject).time():
-            outcome = await self._outcome(message, deliveries)
-        EVENTS_HANDLED.labels(message.subject, outcome).inc()
+        self._bus.progress.note_delivery(message)
+        self._in_hand[id(message)] = message
         try:
-            if outcome in ("handled", "dead"):
+            with EVENT_SECONDS.labels(message.subject).time():
+                outcome = await self._outcome(message)
+        finally:
+            del self._in_hand[id(message)]
+        EVENTS_HANDLED.labels(message.subject, outcome.name).inc()
+        try:
+            if outcome.redeliver_after is None:
                 await message.ack()
             else:
-                await message.nak(delay=put_back_delay(deliveries))
+                await message.nak(delay=outcome.redeliver_after)
         except DOWN as error:
-            log.debug("not acknowledged, it comes again", reason=repr(error))
+            log.debug("not acknowledged, it is redelivered", reason=repr(error))
 
-    async def _outcome(self, message: Msg, deliveries: int) -> str:
+    async def _outcome(self, message: Msg) -> _Outcome:
+        if message.subject not in self._handlers:
+            return await self._leave_to_another_version(message)
         kind, handler = self._handlers[message.subject]
         try:
             event = kind.model_validate_json(message.data)
         except ValidationError as error:
             return await self._bury(message, "does not parse", str(error))
-        while True:
-            try:
-                await handler(event, self._repository)
-                return "handled"
-            except mongo.DOWN as error:
-                log.warning(
-                    "the store is down, holding the event", subject=message.subject, reason=repr(error)
-                )
-                await self._hold(message)
-            except EarlierEventUnderWay as early:
-                if deliveries >= MAX_DELIVERIES:
-                    return await self._bury(message, "the event before it never came", str(early))
-                return "early"
-            except Exception as error:
-                log.exception("handler failed", subject=message.subject, deliveries=deliveries)
-                if deliveries >= MAX_DELIVERIES:
-                    return await self._bury(message, "its handler failed", repr(error))
-                return "failed"
+        try:
+            await _until_stored(lambda: handler(event, self._repository), message)
+        except NotDueYet as early:
+            return _Outcome("not due", max((early.due_at - now()).total_seconds(), 0.0))
+        except EarlierEventUnderWay as early:
+            return await self._put_back(message, "early", "the event before it never came", str(early))
+        except Exception as error:
+            log.exception(
+                "handler failed", subject=message.subject, deliveries=message.metadata.num_delivered
+            )
+            return await self._put_back(message, "failed", "its handler failed", repr(error))
+        return _Outcome("handled")
 
-    async def _bury(self, message: Msg, reason: str, detail: str) -> str:
-        while True:
-            try:
-                await self._dead_letters.keep(message, reason, detail)
-                break
-            except mongo.DOWN:
-                await self._hold(message)
+    async def _leave_to_another_version(self, message: Msg) -> _Outcome:
+        try:
+            if await self._consumer.is_removed(message.subject):
+                return _Outcome("removed")
+        except DOWN as error:
+            log.debug("filter not read", reason=repr(error))
+        longest = max(1.0, self._unacknowledged / _UNKNOWN_RATE)
+        return _Outcome("unknown", min(put_back_delay(message.metadata.num_delivered), longest))
+
+    async def _put_back(self, message: Msg, outcome: str, reason: str, detail: str) -> _Outcome:
+        """Put back what was early or failed, or bury it after MAX_FAILURES."""
+        failures = message.metadata.num_delivered
+        if failures > _UNCOUNTED:
+            counted = await _until_stored(lambda: self._dead_letters.count_failure(message), message)
+            failures = _UNCOUNTED + counted
+        if failures >= MAX_FAILURES:
+            return await self._bury(message, reason, detail)
+        return _Outcome(outcome, put_back_delay(failures))
+
+    async def _bury(self, message: Msg, reason: str, detail: str) -> _Outcome:
+        await _until_stored(lambda: self._dead_letters.keep(message, reason, detail), message)
         log.error("dead letter kept", subject=message.subject, reason=reason, detail=detail)
         DEAD_LETTERS.labels(message.subject, reason).inc()
-        return "dead"
+        return _Outcome("dead")
 
-    async def _hold(self, message: Msg) -> None:
-        """Keep a message ours a little longer, without using up a delivery."""
-        with contextlib.suppress(*DOWN):
-            await message.in_progress()
-        await asyncio.sleep(_STORE_RETRY)
+
+async def _until_stored(call: Callable[[], Awaitable[T]], message: Msg) -> T:
+    """Repeat a call while MongoDB is down. The message stays in hand, which uses up no delivery."""
+    while True:
+        try:
+            return await call()
+        except mongo.DOWN as error:
+            log.warning("the store is down, holding the event", subject=message.subject, reason=repr(error))
+            await asyncio.sleep(_STORE_RETRY)
+
+
+async def _until_connected(call: Callable[[], Awaitable[T]]) -> T:
+    while True:
+        try:
+            return await call()
+        except DOWN as error:
+            log.warning("waiting for jetstream", reason=repr(error))
+            await asyncio.sleep(_STORE_RETRY)

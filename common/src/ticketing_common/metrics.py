@@ -23,6 +23,15 @@ EVENTS_WAITING = Gauge(
 EVENTS_HANDLED = Counter(
     "ticketing_events_handled_total", "Deliveries, by what became of them", ["subject", "outcome"]
 )
+FILTERS_RESTORED = Counter(
+    "ticketing_consumer_filters_restored_total",
+    "How often another version had removed subjects from the consumer's filter",
+)
+JOB_FAILURES = Counter(
+    "ticketing_background_job_failures_total",
+    "Background jobs that ended in an error and were restarted",
+    ["job"],
+)
 EVENT_SECONDS = Histogram("ticketing_event_seconds", "Time to handle one event", ["subject"])
 DEAD_LETTERS = Counter(
     "ticketing_dead_letters_total", "Events that could not be handled and were kept", ["subject", "reason"]

@@ -17,15 +17,15 @@ from bson import ObjectId
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient as MongoClient
 from motor.motor_asyncio import AsyncIOMotorDatabase
-from pydantic import TypeAdapter
-from pymongo import IndexModel
+from pydantic import ConfigDict, TypeAdapter
+from pymongo import IndexModel, WriteConcern
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WriteConcernError
 
 from ticketing_common.aggregate import Aggregate, follows
 from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import Event
-from ticketing_common.jetstream import Bus
+from ticketing_common.idempotency import KeyTaken
 from ticketing_common.outbox import INDEX as OUTBOX_INDEX
 from ticketing_common.outbox import Relay, entry
 
@@ -77,6 +77,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_young(identity: str) -> bool:
+    """Whether it was made so recently that the event that tells of it may still be in flight."""
+    return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL
+
+
 class Missing(Exception):
     """No document has the wanted identity."""
 
@@ -102,8 +107,10 @@ class Documents(Generic[A]):
         announce: Callable[[A], Event | None] = lambda _: None,
     ) -> None:
         self.collection = database[name]
-        self._kind: TypeAdapter[A] = TypeAdapter(kind)
-        self._kinds: TypeAdapter[list[A]] = TypeAdapter(list[kind])  # type: ignore[valid-type]
+        # An error must not contain what is in a document. A dataclass alone takes no configuration here.
+        config = ConfigDict(hide_input_in_errors=True)
+        self._kind: TypeAdapter[A | None] = TypeAdapter(kind | None, config=config)  # type: ignore[arg-type]
+        self._kinds: TypeAdapter[list[A]] = TypeAdapter(list[kind], config=config)  # type: ignore[valid-type]
         # What is read is what an aggregate has: neither the outbox nor what is derived for queries.
         self._fields = {"_id" if f.name == "id" else f.name: 1 for f in fields(kind)}
         self._relay = relay
@@ -119,23 +126,6 @@ class Documents(Generic[A]):
     async def find(self, **equals: Any) -> A | None:
         """The one document whose fields have these values. A malformed id is unknown like any other."""
         return self._load(await self.collection.find_one(_criteria(equals), self._fields))
-
-    async def find_arriving(self, bus: Bus, patience: float = 2.0, **equals: str) -> A | None:
-        """As find, but a document that an event may still be bringing is waited for, `patience` seconds.
-
-        Somebody who just made a thing in one service may use it in the next before the event is there.
-        Only an id made within the last 30 seconds can be under way, and the id itself tells its age.
-        Raises Unavailable when it has not come and may be under way still, for which see `Bus.is_behind`.
-        """
-        (identity,) = equals.values()
-        deadline = asyncio.get_running_loop().time() + patience
-        while (found := await self.find(**equals)) is None and _is_young(identity):
-            if asyncio.get_running_loop().time() > deadline:
-                if await bus.is_behind():
-                    raise Unavailable
-                return await self.find(**equals)
-            await asyncio.sleep(0.02)
-        return found
 
     async def last(self, criteria: dict[str, Any], *, by: str) -> A | None:
         """The one with the highest value of the field `by`."""
@@ -156,6 +146,16 @@ class Documents(Generic[A]):
         cursor = self.collection.find(criteria, self._fields).sort(by, -1 if newest_first else 1).limit(limit)
         return self._kinds.validate_python([_from_mongo(d) for d in await cursor.to_list(limit)])
 
+    async def mark_first(self, criteria: dict[str, Any], fields: dict[str, Any], *, by: str) -> A | None:
+        """Set fields beside the aggregate's own, such as a lease, in the first match in the order of `by`.
+
+        One atomic write, which leaves the version alone. A crash of MongoDB may undo it.
+        """
+        lazily = self.collection.with_options(write_concern=WriteConcern(w=1, j=False))
+        return self._load(
+            await lazily.find_one_and_update(criteria, {"$set": fields}, self._fields, sort=[(by, 1)])
+        )
+
     async def totals(self, criteria: dict[str, Any], *, by: str, of: str) -> dict[Any, tuple[int, int]]:
         """For each value of the field `by`, the number of documents and the sum of their field `of`."""
         count, total = {"$sum": 1}, {"$sum": f"${of}"}
@@ -167,13 +167,15 @@ class Documents(Generic[A]):
     async def insert(self, aggregate: A, **derived: Any) -> None:
         """Add the aggregate and announce it; `derived` fields are kept for queries only.
 
-        Raises Duplicate when a unique index forbids it.
+        Raises Duplicate when a unique index forbids it, KeyTaken when that of the Idempotency-Key does.
         """
         entries = self._entries(aggregate)
         document = self._dump(aggregate) | derived | ({"outbox": entries} if self._relay else {})
         try:
             await self.collection.insert_one(document)
-        except DuplicateKeyError:
+        except DuplicateKeyError as error:
+            if "request.key" in (error.details or {}).get("keyPattern", {}):
+                raise KeyTaken from None
             raise Duplicate from None
         self._wake(aggregate.id, entries)
 
@@ -186,9 +188,11 @@ class Documents(Generic[A]):
         not written. Raises Missing, Unavailable when 50 other writers came first, and what `decide` raises.
         """
         for attempt in range(_WRITERS):
-            before = await self.find(**equals)
-            if before is None:
+            document = await self.collection.find_one(_criteria(equals), self._fields | {"outbox": 1})
+            if document is None:
                 raise Missing(str(equals))
+            unpublished = document.pop("outbox", [])
+            before = self._kind.validate_python(_from_mongo(document))
             after = decide(before)
             if after == before:
                 return before
@@ -199,15 +203,17 @@ class Documents(Generic[A]):
                 update["$push"] = {"outbox": {"$each": entries}}
             result = await self.collection.update_one({"_id": before.id, "version": before.version}, update)
             if result.matched_count:
-                self._wake(after.id, entries)
+                if entries:
+                    # With the earlier ones, which must be published first.
+                    self._wake(after.id, [*unpublished, *entries])
                 return after
             await asyncio.sleep(random.uniform(0, 0.002 * attempt))
         raise Unavailable
 
     async def follow(self, identity: str, version: int, evolve: Callable[[A | None], A]) -> A | None:
-        """Apply another service's event, the `version` of aggregate `identity`, to our copy of it.
+        """Apply another service's event that carries only what changed to our copy of its aggregate.
 
-        Returns the copy, or None for a duplicate. Raises EarlierEventUnderWay when one is missing.
+        Returns the copy, or None for a duplicate. Raises EarlierEventUnderWay when an earlier one is missing.
         """
         before = await self.find(id=identity)
         if not follows(version, before.version if before else -1):
@@ -223,6 +229,25 @@ class Documents(Generic[A]):
                 {"_id": identity, "version": before.version}, {"$set": self._dump(after)}
             )
         return after
+
+    async def keep_newest(self, aggregate: A) -> A | None:
+        """Store another service's aggregate from an event that carries its whole state, unless outdated.
+
+        A newer version replaces our copy, so a lost event heals with the next. The same version replaces a
+        copy that lacks a field: a release that did not have the field yet stored it. Returns the copy as it
+        was before, None if there was none.
+        """
+        state = self._dump(aggregate)
+        lacks = {"$or": [{name: None} for name, value in state.items() if value is not None]}
+        same = {"version": aggregate.version, **lacks}
+        outdated = {"_id": aggregate.id, "$or": [{"version": {"$lt": aggregate.version}}, same]}
+        replace_by, options = {"$set": state}, {"projection": self._fields}
+        try:
+            before = await self.collection.find_one_and_update(outdated, replace_by, upsert=True, **options)
+        except DuplicateKeyError:  # our copy is not outdated, or another delivery has just stored one
+            before = await self.collection.find_one_and_update(outdated, replace_by, **options)
+            return self._load(before) or await self.find(id=aggregate.id)
+        return self._load(before)
 
     def _load(self, document: dict[str, Any] | None) -> A | None:
         return None if document is None else self._kind.validate_python(_from_mongo(document))
@@ -256,7 +281,3 @@ def _criteria(equals: dict[str, Any]) -> dict[str, Any]:
 def _from_mongo(document: dict[str, Any]) -> dict[str, Any]:
     document["id"] = document.pop("_id")
     return document
-
-
-def _is_young(identity: str) -> bool:
-    return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL

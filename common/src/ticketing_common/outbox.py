@@ -1,16 +1,23 @@
-"""The relay: publishes the events that documents carry in their outbox, then takes them out.
+"""The relay: publishes the events that documents carry in their outbox, then removes them.
 
 The transactional outbox (https://microservices.io/patterns/data/transactional-outbox.html), with the
 outbox inside the aggregate's own document, so that no transaction over two documents is needed.
+
+Delivery is at least once. The unit of work is the document: its events are published one after the other,
+oldest first, and publishing stops at the first failure. So no event of an aggregate overtakes an earlier one,
+whichever replica publishes it. Documents are independent of each other and are published concurrently.
 """
 
 import asyncio
+import contextlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import IndexModel, UpdateOne, WriteConcern
+from pymongo.errors import PyMongoError
 
 from ticketing_common.clock import now
 from ticketing_common.events import Event
@@ -21,16 +28,19 @@ from ticketing_common.tracing import traceparent
 
 INDEX = IndexModel([("outbox.at", 1)], partialFilterExpression={"outbox.0": {"$exists": True}}, name="outbox")
 
-_BATCH = 256
+_QUEUE = 1_000
+_BATCH = 500
 _SWEEP_EVERY = 1.0
 _LEFT_BEHIND = timedelta(seconds=2)
-"""An event this old was left by a crash or an outage; a younger one is in the hands of its own process."""
+"""An event this old was left by a crash or an outage; the process that wrote a younger one publishes it."""
+_LEASE = timedelta(seconds=10)
+"""Longer than a batch takes: a publication times out after 5 s. It ends by itself after a kill."""
 
 log = get_logger(__name__)
 
 
 def entry(event: Event) -> dict[str, Any]:
-    """An event as it waits in a document: in its wire form, with the trace that caused it."""
+    """An event as it is stored in an outbox: in its wire form, with the trace that caused it."""
     return {
         "id": event.event_id,
         "subject": event.subject,
@@ -41,37 +51,39 @@ def entry(event: Event) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _Pending:
+    """The unpublished events of one document, oldest first."""
+
     collection: Any
     document: str
-    entry: dict[str, Any]
+    entries: Sequence[dict[str, Any]]
 
 
 class Relay:
-    """Publishes at once what this process wrote, and sweeps for what a crash left behind."""
+    """Publishes immediately what this process wrote, and sweeps for what a crash or an outage left behind."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self._collections: list[Any] = []
-        # What does not fit is found by the sweep.
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(maxsize=10_000)
+        self._queue: asyncio.Queue[_Pending] = asyncio.Queue(maxsize=_QUEUE)
 
     def sweeps(self, collection: Any) -> None:
-        """Have the sweep look after this collection too."""
+        """Include this collection in the sweep."""
         self._collections.append(collection)
 
     def wake(self, collection: Any, document: str, entries: Sequence[dict[str, Any]]) -> None:
-        """Tell the relay of events just committed. Never waits: the write is safe already."""
-        for each in entries:
-            try:
-                self._queue.put_nowait(_Waiting(collection, document, each))
-            except asyncio.QueueFull:
-                return
+        """Queue a document just written, with all the events in its outbox, oldest first. Never waits."""
+        with contextlib.suppress(asyncio.QueueFull):  # the sweep finds it
+            self._queue.put_nowait(_Pending(collection, document, entries))
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Publish until told to stop, then what is still in hand."""
-        await self.bus.connect()
-        sweeper = asyncio.create_task(self._sweep_for_ever())
+        """Publish until `stopping` is set, then what is still queued."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep_for_ever(stopping))
+            await self.bus.connect()
+            await self._publish_queued(stopping)
+
+    async def _publish_queued(self, stopping: asyncio.Event) -> None:
         halt = asyncio.create_task(stopping.wait())
         try:
             while not (stopping.is_set() and self._queue.empty()):
@@ -86,57 +98,91 @@ class Relay:
                 await self._publish(batch)
         finally:
             halt.cancel()
-            sweeper.cancel()
 
-    async def _publish(self, batch: list[_Waiting]) -> None:
-        """Publish in order; what the server has acknowledged leaves its document, the rest is swept later."""
-        answers = await asyncio.gather(
-            *(
-                self.bus.publish_raw(w.entry["subject"], w.entry["data"], w.entry["id"], w.entry["trace"])
-                for w in batch
-            ),
-            return_exceptions=True,
-        )
-        acknowledged = [w for w, answer in zip(batch, answers, strict=True) if answer is None]
-        for answer in answers:
-            if answer is not None and not isinstance(answer, DOWN):
-                raise answer
-        if len(acknowledged) < len(batch):
-            log.warning("events wait in the outbox", count=len(batch) - len(acknowledged))
+    async def _publish(self, batch: Sequence[_Pending], *, leased: bool = False) -> bool:
+        """Publish the batch and remove what was published from its documents. Returns whether all was."""
+        published = await asyncio.gather(*(self._publish_in_order(pending) for pending in batch))
+        failed = sum(len(pending.entries) for pending in batch) - sum(map(len, published))
+        if failed:
+            log.warning("events wait in the outbox", count=failed)
+        done = [pair for pair in zip(batch, published, strict=True) if leased or pair[1]]
+        try:
+            await self._remove(done)
+        except PyMongoError as error:
+            log.warning("published events stay in the outbox and are published again", reason=repr(error))
+            return False
+        return not failed
+
+    async def _remove(self, published: Sequence[tuple[_Pending, list[str]]]) -> None:
+        """Remove events, by their ids, from the outboxes of their documents; the documents' leases end.
+
+        A lease that another replica has taken meanwhile ends as well, which only causes duplicates.
+        """
         for collection in self._collections:
-            pulls = [
-                UpdateOne({"_id": w.document}, {"$pull": {"outbox": {"id": w.entry["id"]}}})
-                for w in acknowledged
-                if w.collection is collection
+            updates = [
+                UpdateOne(
+                    {"_id": pending.document},
+                    {"$pull": {"outbox": {"id": {"$in": ids}}}, "$unset": {"outbox_lease": ""}},
+                )
+                for pending, ids in published
+                if pending.collection is collection
             ]
-            if pulls:
-                # A pull that a crash undoes is one more duplicate, so it need not wait for the journal.
+            if updates:
+                # A removal that a crash undoes is one more duplicate, so it need not wait for the journal.
                 lazily = collection.with_options(write_concern=WriteConcern(w=1, j=False))
-                await lazily.bulk_write(pulls, ordered=False)
-        for w in acknowledged:
-            EVENTS_PUBLISHED.labels(w.entry["subject"]).inc()
+                await lazily.bulk_write(updates, ordered=False)
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_EVERY)
+    async def _publish_in_order(self, pending: _Pending) -> list[str]:
+        """Publish the events of one document up to the first failure. Returns the ids of those published."""
+        published: list[str] = []
+        for each in pending.entries:
+            try:
+                await self.bus.publish_raw(
+                    each["subject"], each["data"], each["id"], each["trace"], each["at"]
+                )
+            except DOWN as error:
+                log.debug("publishing failed", reason=repr(error))
+                break
+            EVENTS_PUBLISHED.labels(each["subject"]).inc()
+            published.append(each["id"])
+        return published
+
+    async def _sweep_for_ever(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _SWEEP_EVERY)
             try:
                 for collection in self._collections:
-                    await self._sweep(collection)
+                    while not stopping.is_set() and await self._sweep(collection):
+                        pass
             except Exception as error:
                 log.warning("the outbox could not be swept, trying again", reason=repr(error))
 
-    async def _sweep(self, collection: Any) -> None:
-        left = {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": now() - _LEFT_BEHIND}}
-        cursor = collection.find(left, {"outbox": 1}).sort("outbox.at", 1).limit(_BATCH)
-        batch = [
-            _Waiting(collection, document["_id"], each)
-            for document in await cursor.to_list(_BATCH)
-            for each in document["outbox"]
-        ]
-        oldest = (now() - batch[0].entry["at"]).total_seconds() if batch else 0
+    async def _sweep(self, collection: Any) -> bool:
+        """Publish the oldest batch that was left behind. Returns whether there may be another one."""
+        at = now()
+        left = {
+            "outbox.0": {"$exists": True},
+            "outbox.at": {"$lt": at - _LEFT_BEHIND},
+            "outbox_lease.until": {"$not": {"$gt": at}},
+        }
+        cursor = collection.find(left, {"outbox.at": 1}).sort("outbox.at", 1).limit(_BATCH)
+        found = await cursor.to_list(_BATCH)
+        oldest = (at - found[0]["outbox"][0]["at"]).total_seconds() if found else 0
         OUTBOX_OLDEST.labels(collection.name).set(oldest)
-        if batch:
-            await self.bus.ping()
-            OUTBOX_SWEPT.inc(len(batch))
-            log.info("publishing events left behind", count=len(batch))
-            await self._publish(batch)
+        if not found:
+            return False
+        await self.bus.ping()
+        batch = await self._lease(collection, [document["_id"] for document in found], at)
+        OUTBOX_SWEPT.inc(sum(len(pending.entries) for pending in batch))
+        log.info("publishing events left behind", documents=len(batch))
+        return await self._publish(batch, leased=True) and len(found) == _BATCH
+
+    async def _lease(self, collection: Any, ids: list[str], at: datetime) -> list[_Pending]:
+        """Claim those of the documents that no other replica has claimed, so that replicas share the work."""
+        lease = {"token": secrets.token_hex(8), "until": at + _LEASE}
+        free = {"_id": {"$in": ids}, "outbox_lease.until": {"$not": {"$gt": at}}}
+        await collection.update_many(free, {"$set": {"outbox_lease": lease}})
+        claimed = {"_id": {"$in": ids}, "outbox_lease.token": lease["token"]}
+        documents = await collection.find(claimed, {"outbox": 1}).to_list(len(ids))
+        return [_Pending(collection, document["_id"], document["outbox"]) for document in documents]

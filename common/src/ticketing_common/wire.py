@@ -9,10 +9,17 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 class Wire(BaseModel):
-    """What crosses a process border: camelCase outside, snake_case inside, unknown fields ignored."""
+    """What crosses a process border: camelCase outside, snake_case inside, unknown fields ignored.
+
+    An error names what is wrong and where, never the value: errors are logged, and stored with dead letters.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -50,13 +57,14 @@ class Body(Wire):
                             "invalid", "{said}", {"said": sayings.get(str(e["loc"][0]), e["msg"])}
                         ),
                         loc=e["loc"],
-                        input=e["input"],
+                        input=None,
                     )
                     if e["loc"]
                     else InitErrorDetails(
                         type=PydanticCustomError("invalid", "The body must be a JSON object"),
-                        input=e["input"],
+                        input=None,
                     )
-                    for e in error.errors(include_url=False)
+                    for e in error.errors(include_url=False, include_input=False)
                 ],
+                hide_input=True,
             ) from None

@@ -27,7 +27,8 @@ async def test_a_short_run_finds_every_figure_and_shows_it(tmp_path):
         assert all(0 < ratio < math.inf for ratio in route["ratios"].values())
     for size in ("60", "120"):
         assert found["growth"][size].keys() == {route.name for route in GROWING}
-    assert found["event_latency"]["count"] == found["expiry"]["count"] == 5
+    for latency in ("event_latency", "listing_latency", "expiry"):
+        assert found[latency]["count"] == 5
     assert found["expiry"]["min_ms"] >= 0
     assert all(memory["peak"] > 10 for memory in found["memory"].values())
     assert not any(math.isnan(verdict["found"]) for verdict in found["verdicts"])

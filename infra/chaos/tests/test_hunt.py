@@ -11,7 +11,7 @@ SEED = 20261125
 
 
 async def test_a_crowd_and_a_saboteur_break_no_promise(tmp_path):
-    verdict = await hunt(tmp_path, 25, SEED, print)
+    verdict = await hunt(tmp_path, 20, SEED, print)
     print(figures(verdict))
     assert not verdict.found, "\n".join(shortest(verdict.evidence, verdict.found))
     assert len(verdict.evidence.orders) > 20
@@ -23,6 +23,8 @@ async def test_a_crowd_and_a_saboteur_break_no_promise(tmp_path):
         ("claim", "one live order"),
         ("journal", "a change and its event"),
         ("ledger", "an order not paid for in time is over"),
+        ("keys", "one form, one thing"),
+        ("filter", "every service ends in agreement"),
     ],
 )
 async def test_without_its_guard_a_promise_is_seen_to_be_broken(tmp_path, guard, promise):

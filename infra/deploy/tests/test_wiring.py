@@ -30,6 +30,13 @@ SETTINGS: dict[str, type[Settings]] = {
     "reconcile": payments.reconcile.ReconcileSettings,
 }
 STAND_IN = "stripe-stand-in"
+SECRETS = {
+    "jwt-secret/jwt": "0123456789abcdef",
+    "stripe-secret/STRIPE_KEY": "sk_test_0123",
+    "stripe-secret/STRIPE_PUBLISHABLE_KEY": "pk_test_0123",
+    "stripe-secret/STRIPE_WEBHOOK_SECRET": "whsec_0123",
+}
+"""A value of the right form for each."""
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -39,7 +46,7 @@ every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_environment_satisfies_the_settings(overlay, name, monkeypatch):
     told = environment(overlay, workload(overlay, name))
     for key, value in told.items():
-        monkeypatch.setenv(key, value)
+        monkeypatch.setenv(key, SECRETS.get(value, value))
     fields = SETTINGS[name].model_fields
     missing = {key for key, field in fields.items() if field.is_required()} - {key.lower() for key in told}
     assert not missing

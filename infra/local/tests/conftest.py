@@ -1,10 +1,8 @@
 """What the tests of the local stack share."""
 
 import importlib.util
-import os
-import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,22 +24,36 @@ def with_stand_ins() -> Planner:
     return plan
 
 
+def processes() -> Iterator[tuple[int, int, str]]:
+    """Each process's id, its parent's id and its state, from /proc (source: proc_pid_stat(5))."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        state, parent = stat.rpartition(")")[2].split()[:2]  # before it is the name, which may hold spaces
+        yield int(folder.name), int(parent), state
+
+
+@pytest.fixture
+def children() -> Callable[[int], list[int]]:
+    def children(pid: int) -> list[int]:
+        return [each for each, parent, _ in processes() if parent == pid]
+
+    return children
+
+
 @pytest.fixture
 def is_alive() -> Callable[[int], bool]:
     def is_alive(pid: int) -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-        return bool(state) and not state.startswith("Z")  # a zombie waits only to be counted
+        return any(each == pid and state != "Z" for each, _, state in processes())  # Z: ended, not waited for
 
     return is_alive
 
 
 @pytest.fixture
 def until() -> Callable[..., None]:
-    def until(condition: Callable[[], object], within: float = 10) -> None:
+    def until(condition: Callable[[], object], within: float = 60) -> None:
         deadline = time.monotonic() + within
         while not condition():
             assert time.monotonic() < deadline, "it did not come true"

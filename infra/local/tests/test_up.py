@@ -14,13 +14,15 @@ from ticketing_common.testing.servers import free_port
 
 Until = Callable[..., None]
 IsAlive = Callable[[int], bool]
+Children = Callable[[int], list[int]]
 
 
 class Up:
     """A running `make up`."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, children: Children, **environment: str) -> None:
         self.data_dir = data_dir
+        self._children = children
         self.port = free_port()
         self._output = data_dir.with_suffix(".out").open("wb")
         self.process = subprocess.Popen(
@@ -42,9 +44,7 @@ class Up:
 
     @property
     def parts(self) -> list[int]:
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True).stdout
-        pairs = [line.split() for line in listed.splitlines()]
-        return [int(pid) for pid, parent in pairs if int(parent) == self.process.pid]
+        return self._children(self.process.pid)
 
     def end(self) -> None:
         self.process.kill()
@@ -53,11 +53,11 @@ class Up:
 
 
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+def up(tmp_path: Path, children: Children) -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
 
     def up(**environment: str) -> Up:
-        started.append(Up(tmp_path / "data", **environment))
+        started.append(Up(tmp_path / "data", children, **environment))
         return started[-1]
 
     yield up

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from orders.models import Refund, Ticket, cancel, complete
+from orders.models import Refund, Ticket, cancel, complete, expire
 from orders.repository import Orders
+from ticketing_common.clock import now
 from ticketing_common.events import (
     ExpirationComplete,
     PaymentCreated,
@@ -30,7 +31,7 @@ async def on_ticket_changed(event: TicketCreated | TicketUpdated, orders: Orders
 
 
 async def on_expiration_complete(event: ExpirationComplete, orders: Orders) -> None:
-    await orders.change(event.order_id, partial(cancel, reason="expired"))
+    await orders.change(event.order_id, partial(expire, now=now()))
 
 
 async def on_payment_created(event: PaymentCreated, orders: Orders) -> None:

@@ -31,7 +31,7 @@ def create(settings: Settings) -> FastAPI:
             docs=routes.PREFIX,
             state={"orders": orders},
             prepare=[orders.ensure_indexes],
-            jobs=[relay.run, listener.run],
+            jobs=[relay.run, listener.run, orders.arrivals.run],
             checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
             close=[bus.close],
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ticketing_common.aggregate import Aggregate
+from ticketing_common.aggregate import Aggregate, NotDueYet
 from ticketing_common.errors import MarketError, NotFound
 from ticketing_common.events import (
     OrderCancelled,
@@ -122,6 +122,16 @@ def withdraw(order: Order) -> Order:
 def cancel(order: Order, reason: Reason) -> Order:
     """Cancelled, unless the order is decided already: whoever comes second finds it so."""
     return order.evolve(status="cancelled", reason=reason) if order.status == "created" else order
+
+
+def expire(order: Order, now: datetime) -> Order:
+    """Cancelled because it was not paid in time. Raises NotDueYet before `expires_at`.
+
+    The expiration service decides by its own clock, which may be ahead of ours.
+    """
+    if order.status == "created" and now < order.expires_at:
+        raise NotDueYet(order.expires_at)
+    return cancel(order, "expired")
 
 
 def complete(order: Order) -> Order:

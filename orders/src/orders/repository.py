@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from orders.models import NoSuchOrder, NoSuchTicket, Order, Refund, Takings, Ticket, announce, later
+from ticketing_common import idempotency
+from ticketing_common.arrivals import Arrivals
 from ticketing_common.events import Status
+from ticketing_common.idempotency import StoredAnswer
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
 
@@ -18,7 +22,7 @@ class Orders:
         self._orders = Documents(database, "orders", Order, relay=relay, announce=announce)
         self._tickets = Documents(database, "tickets", Ticket)
         self._refunds = Documents(database, "refunds", Refund)
-        self._bus = relay.bus
+        self.arrivals = Arrivals(relay.bus)
 
     async def ensure_indexes(self) -> None:
         await self._orders.ensure_indexes(
@@ -34,26 +38,37 @@ class Orders:
                     ("ticket.price_cents", ASCENDING),
                 ]
             ),
+            idempotency.INDEX,
         )
 
     async def claim(
-        self, ticket_id: str, place: Callable[[Order | None], Order], *, untouched: bool = False
+        self,
+        ticket_id: str,
+        place: Callable[[Order | None], Order],
+        *,
+        untouched: bool = False,
+        derive: Callable[[Order], dict[str, Any]] = lambda _: {},
     ) -> Order:
         """Insert the order that `place` makes, given the ticket's last one: the insert itself is the claim.
 
         `place` is called again when another buyer came first, and is then shown that buyer's order.
-        Raises what `place` raises. An `untouched` ticket had no order when it was last heard of: its last
-        one is looked for only if the insert finds that it has one by now.
+        Raises what `place` raises, and KeyTaken. An `untouched` ticket had no order when it was last heard
+        of: its last one is looked for only if the insert finds that it has one by now. `derive`: see
+        idempotency.derive_request.
         """
         last = None if untouched else await self.last_of(ticket_id)
         while True:
             order = place(last)
             try:
-                await self._orders.insert(order)
+                await self._orders.insert(order, **derive(order))
             except Duplicate:
                 last = await self.last_of(ticket_id)
                 continue
             return order
+
+    async def find_answer(self, key: bytes) -> StoredAnswer | None:
+        """The answer to an earlier request with this key. Raises Unavailable."""
+        return await idempotency.find_answer(self._orders.collection, key)
 
     async def last_of(self, ticket_id: str) -> Order | None:
         """The last order of a ticket: the one that holds it, if any does."""
@@ -92,20 +107,37 @@ class Orders:
         sold, earnings_cents = totals.get("complete", (0, 0))
         return Takings(reserved=reserved, sold=sold, earnings_cents=earnings_cents)
 
-    async def ticket(self, ticket_id: str) -> Ticket:
-        """Our copy of a ticket; one listed a moment ago is waited for. Raises NoSuchTicket, Unavailable."""
-        ticket = await self._tickets.find_arriving(self._bus, id=ticket_id)
+    async def ticket(self, ticket_id: str, user_id: str | None = None) -> Ticket:
+        """Our copy of a ticket; waits for one listed a moment ago, on behalf of a user.
+
+        Raises NoSuchTicket, Unavailable.
+        """
+        look = partial(self._tickets.find, id=ticket_id)
+        ticket = await self.arrivals.find(ticket_id, look, user_id=user_id)
         if ticket is None:
             raise NoSuchTicket
         return ticket
 
-    async def knows(self, ticket_id: str) -> bool:
-        """Whether we have heard of the ticket: asked by anybody, so nothing is waited for."""
-        return await self._tickets.find(id=ticket_id) is not None
+    async def require_ticket(self, ticket_id: str) -> None:
+        """Raises NoSuchTicket, Unavailable. Waits for nothing, since anybody may ask."""
+        look = partial(self._tickets.find, id=ticket_id)
+        if await self.arrivals.find(ticket_id, look, patience=0) is None:
+            raise NoSuchTicket
 
     async def follow_ticket(self, ticket: Ticket) -> None:
-        """Keep this as our copy, if it is the next version. Raises EarlierEventUnderWay."""
-        await self._tickets.follow(ticket.id, ticket.version, lambda _: ticket)
+        """Keep this as our copy, unless ours is newer.
+
+        A ticket that was copied before sellers were kept gets its seller here, and so do its orders.
+        """
+        before = await self._tickets.keep_newest(ticket)
+        if before is None:
+            await self.arrivals.announce(ticket.id)
+            return
+        # Also for a duplicate: a crash between the two writes is repaired by the redelivery.
+        if before.seller_id is None or before.version >= ticket.version:
+            await self._orders.collection.update_many(
+                {"ticket.id": ticket.id, "seller_id": None}, {"$set": {"seller_id": ticket.seller_id}}
+            )
 
     async def refund_of(self, order_id: str) -> Refund | None:
         """What became of a refund; None while it is under way."""

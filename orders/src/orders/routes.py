@@ -6,13 +6,21 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request, Response
 
 from orders.config import Settings
-from orders.models import NoSuchTicket, NotRefunded, Order, hold_of, place, refund, withdraw
+from orders.models import NotRefunded, Order, hold_of, place, refund, withdraw
 from orders.repository import Orders
 from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
 from ticketing_common.app import api_router, part
 from ticketing_common.auth import CurrentUser
 from ticketing_common.clock import now
 from ticketing_common.errors import NotYours
+from ticketing_common.idempotency import (
+    REPEATABLE,
+    IdempotencyKey,
+    answer_once,
+    created,
+    derive_request,
+    keyed_request,
+)
 from ticketing_common.mongo import new_id
 from ticketing_common.pages import Cursor, cut_page
 
@@ -23,17 +31,30 @@ OrdersDep = Annotated[Orders, Depends(part("orders"))]
 SettingsDep = Annotated[Settings, Depends(part("settings"))]
 
 
-@router.post("", status_code=201)
-async def place_order(body: OrderIn, user: CurrentUser, orders: OrdersDep, settings: SettingsDep) -> OrderOut:
+@router.post("", status_code=201, response_model=OrderOut, responses=REPEATABLE)
+async def place_order(
+    body: OrderIn,
+    user: CurrentUser,
+    orders: OrdersDep,
+    settings: SettingsDep,
+    request: Request,
+    key: IdempotencyKey = None,
+) -> Response:
     """Lock a ticket until `expiresAt`."""
-    ticket = await orders.ticket(body.ticket_id)
-    window = timedelta(seconds=settings.expiration_window_seconds)
-    order = await orders.claim(
-        ticket.id,
-        lambda last: place(new_id(), user.id, ticket, last, now(), window),
-        untouched=ticket.version == 0,
-    )
-    return OrderOut.of(order)
+    keyed = await keyed_request(request, key, owner=user.id)
+
+    async def claim() -> str:
+        ticket = await orders.ticket(body.ticket_id, user.id)
+        window = timedelta(seconds=settings.expiration_window_seconds)
+        order = await orders.claim(
+            ticket.id,
+            lambda last: place(new_id(), user.id, ticket, last, now(), window),
+            untouched=ticket.version == 0,
+            derive=lambda order: derive_request(keyed, _answer(order)),
+        )
+        return _answer(order)
+
+    return created(await answer_once(keyed, claim, orders.find_answer))
 
 
 @router.get("")
@@ -73,8 +94,8 @@ async def list_sales(
 async def show_hold(ticket_id: str, orders: OrdersDep) -> HoldOut:
     """Whether a ticket is free, reserved or sold, whoever asks."""
     last = await orders.last_of(ticket_id)
-    if last is None and not await orders.knows(ticket_id):
-        raise NoSuchTicket
+    if last is None:
+        await orders.require_ticket(ticket_id)
     return HoldOut.of(hold_of(last))
 
 
@@ -105,6 +126,10 @@ async def show_refund(order_id: str, user: CurrentUser, orders: OrdersDep) -> Re
     if order.status != "refunded":
         raise NotRefunded
     return RefundOut.of(await orders.refund_of(order_id))
+
+
+def _answer(order: Order) -> str:
+    return OrderOut.of(order).model_dump_json(by_alias=True)
 
 
 def _sold_by(order: Order, user_id: str) -> Order:

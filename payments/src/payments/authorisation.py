@@ -49,7 +49,7 @@ async def pay(
     """
     try:
         async with asyncio.timeout(_BUDGET):
-            refuse_unless_payable(await payments.of_order(order_id), user_id, now())
+            refuse_unless_payable(await payments.of_order(order_id, user_id), user_id, now())
             async for attempt in stamina.retry_context(
                 StripeBusy, attempts=None, timeout=_NO_NEW_TRY_AFTER, wait_max=2.0, wait_jitter=0.2
             ):

@@ -1,15 +1,27 @@
 """What the payments service is told by its environment."""
 
-from ticketing_common.config import Keys, MongoSettings, NatsSettings, Secret, SessionSettings
+from typing import Annotated
+
+from ticketing_common.config import Keys, MongoSettings, NatsSettings, Secret, SessionSettings, matches
+
+StripeKey = Annotated[
+    Secret,
+    matches(
+        r"[sr]k_(live|test)_\w+", "a secret key (sk_...) or a restricted key (rk_...) of Stripe, live or test"
+    ),
+]
 
 
 class Settings(MongoSettings, NatsSettings, SessionSettings):
-    stripe_key: Secret
-    """The secret API key (sk_...)."""
-    stripe_webhook_secret: Keys
-    """What Stripe signs its events with (whsec_...); several while it is rolled."""
-    stripe_publishable_key: Secret
-    """The key that browsers get (pk_...)."""
+    stripe_key: StripeKey
+    stripe_webhook_secret: Annotated[
+        Keys, matches(r"whsec_[\w+/=-]+", "signing secrets of Stripe (whsec_...), comma-separated")
+    ]
+    """What Stripe signs its events with; several while it is rolled."""
+    stripe_publishable_key: Annotated[
+        str, matches(r"pk_(live|test)_\w+", "a publishable key (pk_...) of Stripe, live or test")
+    ]
+    """The key that browsers get, which is public."""
     stripe_api_base: str = "https://api.stripe.com"
     stripe_js: str = "https://js.stripe.com/v3/"
     """The script that browsers load; a path alone is one of the market's own site."""

@@ -24,6 +24,8 @@ def create(settings: Settings) -> FastAPI:
     relay = Relay(bus)
     payments = Payments(database, relay)
     stripe = StripeApi(settings.stripe_key, settings.stripe_api_base)
+    # Connections of its own: settlements that hang take none from the buyers' calls.
+    settling = StripeApi(settings.stripe_key, settings.stripe_api_base)
     listener = Listener(bus, "payments", HANDLERS, payments, DeadLetters(database))
     return create_app(
         Parts(
@@ -33,9 +35,14 @@ def create(settings: Settings) -> FastAPI:
             docs=routes.PREFIX,
             state={"payments": payments, "stripe": stripe},
             prepare=[payments.ensure_indexes, payments.open_all],
-            jobs=[relay.run, listener.run, partial(settlement.run, payments, stripe)],
+            jobs=[
+                relay.run,
+                listener.run,
+                payments.arrivals.run,
+                partial(settlement.run, payments, settling),
+            ],
             checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
-            close=[bus.close, stripe.close],
+            close=[bus.close, stripe.close, settling.close],
         )
     )
 

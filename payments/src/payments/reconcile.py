@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from payments.agreement import disagreements
+from payments.config import StripeKey
 from payments.models import Payment, Seen
 from payments.repository import Payments
 from payments.schedule import is_overdue, task
 from payments.stripe_api import StripeApi, StripeUnavailable
 from ticketing_common import mongo
 from ticketing_common.clock import now
-from ticketing_common.config import MongoSettings, Secret, load
+from ticketing_common.config import MongoSettings, MongoUri, load
 from ticketing_common.jetstream import Bus
 from ticketing_common.logs import configure_logs
 from ticketing_common.outbox import Relay
@@ -35,9 +36,9 @@ _SECOND_LOOK_AFTER = 2.0
 
 
 class ReconcileSettings(MongoSettings):
-    stripe_key: Secret
+    stripe_key: StripeKey
     stripe_api_base: str = "https://api.stripe.com"
-    mongo_uri_orders: str | None = Field(None, repr=False)
+    mongo_uri_orders: MongoUri | None = Field(None, repr=False)
     """The orders service's database, only read."""
 
 

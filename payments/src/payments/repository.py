@@ -1,14 +1,17 @@
 """Every query and index of the payments service."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel, WriteConcern
 
 from payments.models import NoSuchOrder, Payment, announce
 from payments.schedule import scheduled
 from ticketing_common.aggregate import EarlierEventUnderWay
+from ticketing_common.arrivals import Arrivals
 from ticketing_common.clock import now
 from ticketing_common.mongo import Database, Documents, Duplicate, Missing
 from ticketing_common.outbox import Relay
@@ -16,6 +19,8 @@ from ticketing_common.outbox import Relay
 _TIME = {"$type": "date"}
 _EVENTS_KEPT = timedelta(days=7)
 """Stripe repeats an event for three days."""
+LEASE = timedelta(seconds=3)
+"""Renewed every second. After a replica is killed, the others wait this long for its payments."""
 
 
 class Payments:
@@ -23,8 +28,10 @@ class Payments:
 
     def __init__(self, database: Database, relay: Relay) -> None:
         self._payments = Documents(database, "payments", Payment, relay=relay, announce=announce)
+        # If a crash of MongoDB undoes a lease, work is done twice, no more: no need to wait for the journal.
+        self._leases = self._payments.collection.with_options(write_concern=WriteConcern(w=1, j=False))
         self._events = database["stripe_events"]
-        self._bus = relay.bus
+        self.arrivals = Arrivals(relay.bus)
         self.something_open = asyncio.Event()
         """Set by each change of this process after which Stripe is to be dealt with at once."""
 
@@ -44,13 +51,15 @@ class Payments:
             await self._payments.insert(payment)
         except Duplicate:
             return
+        await self.arrivals.announce(payment.order_id)
 
-    async def of_order(self, order_id: str) -> Payment:
-        """The payment of an order; that of one made a moment ago is waited for.
+    async def of_order(self, order_id: str, user_id: str | None = None) -> Payment:
+        """The payment of an order; waits for that of one placed a moment ago, on behalf of a user.
 
         Raises NoSuchOrder, Unavailable.
         """
-        payment = await self._payments.find_arriving(self._bus, order_id=order_id)
+        look = partial(self._payments.find, order_id=order_id)
+        payment = await self.arrivals.find(order_id, look, user_id=user_id)
         if payment is None:
             raise NoSuchOrder
         return payment
@@ -82,16 +91,34 @@ class Payments:
             self.something_open.set()
         return payment
 
-    async def open(self, limit: int) -> list[Payment]:
-        """At most `limit` payments whose time to deal with Stripe has come, the longest waiting first."""
-        return await self._payments.page({"settle_at": _TIME | {"$lte": now()}}, limit, by="settle_at")
+    async def claim_due(self, holder: str) -> Payment | None:
+        """Lease the payment that has been due longest to `holder`; None if none is due that is not leased.
+
+        Leases spread the work over the replicas. They guard nothing: settling a payment twice is harmless.
+        """
+        at = now()
+        due = {"settle_at": _TIME | {"$lte": at}, **_not_leased(at)}
+        return await self._payments.mark_first(due, {"lease": _lease(holder, at)}, by="settle_at")
+
+    async def renew_leases(self, payment_ids: Collection[str], holder: str) -> None:
+        """Extend the leases that `holder` still has on these payments."""
+        held = {"_id": {"$in": list(payment_ids)}, "lease.holder": holder}
+        await self._leases.update_many(held, {"$set": {"lease": _lease(holder, now())}})
+
+    async def release(self, payment_id: str, holder: str) -> None:
+        """End the lease of `holder`, if it still has it."""
+        await self._leases.update_one(
+            {"_id": payment_id, "lease.holder": holder}, {"$unset": {"lease": True}}
+        )
 
     async def open_all(self) -> None:
-        """After a start nothing waits for its time: what the last process had in hand may be in doubt."""
+        """After a start nothing waits for its time: what the last process had in hand may be in doubt.
+
+        Payments that another replica has leased stay as they are.
+        """
         at = now()
-        await self._payments.collection.update_many(
-            {"settle_at": _TIME | {"$gt": at}}, {"$set": {"settle_at": at}}
-        )
+        put_off = {"settle_at": _TIME | {"$gt": at}, **_not_leased(at)}
+        await self._payments.collection.update_many(put_off, {"$set": {"settle_at": at}})
 
     async def due_longest(self) -> datetime | None:
         """Since when Stripe is to be told of what has waited longest."""
@@ -108,3 +135,12 @@ class Payments:
 
     async def remembers(self, event_id: str) -> bool:
         return await self._events.find_one({"_id": event_id}) is not None
+
+
+def _lease(holder: str, at: datetime) -> dict[str, Any]:
+    return {"holder": holder, "until": at + LEASE}
+
+
+def _not_leased(at: datetime) -> dict[str, Any]:
+    """Also the payments that no lease was ever written into."""
+    return {"lease.until": {"$not": {"$gt": at}}}

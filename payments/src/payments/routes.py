@@ -35,7 +35,7 @@ async def pay_for_order(
 
     202: bring the buyer to the bank with the `clientSecret`; then repeat the call, or wait for the order.
     """
-    done = await pay(body.order_id, user.id, body.token, payments, stripe)
+    done = await pay(body.order_id, user.id, body.token.get_secret_value(), payments, stripe)
     if done.client_secret:
         response.status_code = 202
     return PaymentOut(id=done.payment_id, client_secret=done.client_secret)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, Secret
 from pydantic.json_schema import SkipJsonSchema
 
 from ticketing_common.wire import Body, Says, Wire
@@ -11,8 +11,8 @@ from ticketing_common.wire import Body, Says, Wire
 class PaymentIn(Body):
     order_id: Annotated[str, Field(max_length=200), Says("OrderId must be the id of an order")]
     token: Annotated[
-        str,
-        Field(pattern=r"^(tok|pm)_[A-Za-z0-9_]{1,200}$", description="tok_... or pm_..."),
+        Secret[Annotated[str, Field(pattern=r"^(tok|pm)_[A-Za-z0-9_]{1,200}$")]],
+        Field(description="tok_... or pm_..."),
         Says("Token must be a card token (tok_...) or a payment method (pm_...) of Stripe"),
     ]
 

@@ -10,29 +10,91 @@ from payments.models import Payment, Seen, renew_key
 from payments.repository import Payments
 from payments.schedule import is_overdue, postponed, settled, task
 from payments.stripe_api import StripeApi, StripeUnavailable
+from ticketing_common import mongo
 from ticketing_common.clock import now
 from ticketing_common.logs import get_logger
 
-_BATCH = 20
-_SWEEP_EVERY = 1.0
+_SLOTS = 100
+"""Payments settled at once. Each needs one connection to Stripe, and a StripeApi opens up to 100."""
+_LIMIT = 60.0
+"""Seconds for one settlement. The limit of each call does not end an answer that comes byte by byte."""
+_EVERY = 1.0
+"""Seconds between two sweeps, and between two renewals of the leases."""
 
 log = get_logger(__name__)
 
 
 async def run(payments: Payments, stripe: StripeApi, stopping: asyncio.Event) -> None:
-    """Settle whatever is open, at once when this process made it so, else by a sweep, until told to stop.
+    """Settle what is due, at once if this process made it due, else by a sweep, until stopped.
 
-    What is open stands in the payment itself, so a crash or an outage only delays it; and Stripe does each
-    thing to an intent once, so two replicas that settle the same payment do no harm.
+    Each payment has a slot and a lease of its own, so one that hangs delays no other, and replicas share the
+    work. Both the task and its time are in the payment, so a crash or an outage only delays it.
     """
-    while not stopping.is_set():
-        payments.something_open.clear()
-        batch = await payments.open(_BATCH)
-        await asyncio.gather(*(settle(payment, payments, stripe) for payment in batch))
-        since = await payments.due_longest()
-        OLDEST_DUE.set((now() - since).total_seconds() if since else 0)
-        if not batch:
-            await _wait(_SWEEP_EVERY, payments.something_open, stopping)
+    await _Settlement(payments, stripe).run(stopping)
+
+
+class _Settlement:
+    """The payments that this process has leased, each settled in a task of its own."""
+
+    def __init__(self, payments: Payments, stripe: StripeApi) -> None:
+        self._payments = payments
+        self._stripe = stripe
+        self._holder = mongo.new_id()
+        self._leased: set[str] = set()
+        self._slot_freed = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as background:
+            renewing = background.create_task(self._renew_leases())
+            async with asyncio.TaskGroup() as settlements:
+                while not stopping.is_set():
+                    self._payments.something_open.clear()
+                    self._slot_freed.clear()
+                    await self._fill_slots(settlements)
+                    await _wait(_EVERY, self._payments.something_open, self._slot_freed, stopping)
+            renewing.cancel()
+
+    async def _fill_slots(self, settlements: asyncio.TaskGroup) -> None:
+        try:
+            while len(self._leased) < _SLOTS and (payment := await self._payments.claim_due(self._holder)):
+                self._leased.add(payment.id)
+                settlements.create_task(self._settle_leased(payment))
+        except mongo.DOWN as error:
+            log.warning("can't claim payments, trying again", reason=str(error)[:200])
+
+    async def _settle_leased(self, payment: Payment) -> None:
+        try:
+            await self._settle_or_put_off(payment)
+            await self._payments.release(payment.id, self._holder)
+        except mongo.DOWN as error:
+            log.warning(
+                "not settled, trying again when the lease ends", payment=payment.id, reason=str(error)[:200]
+            )
+        finally:
+            self._leased.discard(payment.id)
+            self._slot_freed.set()
+
+    async def _settle_or_put_off(self, payment: Payment) -> None:
+        """Settle the payment. Any failure concerns this payment alone; raises one of mongo.DOWN."""
+        try:
+            async with asyncio.timeout(_LIMIT):
+                await settle(payment, self._payments, self._stripe)
+        except mongo.DOWN:
+            raise
+        except Exception:
+            log.exception("settlement failed, trying again", payment=payment.id, order=payment.order_id)
+            await self._payments.change(payment.order_id, partial(postponed, now=now()))
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            try:
+                if self._leased:
+                    await self._payments.renew_leases(self._leased, self._holder)
+                since = await self._payments.due_longest()
+                OLDEST_DUE.set((now() - since).total_seconds() if since else 0)
+            except mongo.DOWN as error:
+                log.warning("leases not renewed, trying again", reason=str(error)[:200])
 
 
 async def _wait(seconds: float, *events: asyncio.Event) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from ticketing_common import idempotency
+from ticketing_common.idempotency import StoredAnswer
 from ticketing_common.mongo import Database, Documents, Missing
 from ticketing_common.outbox import Relay
 from tickets.models import NoSuchTicket, Ticket, announce, words
@@ -19,10 +21,16 @@ class Tickets:
             IndexModel([("order_id", ASCENDING), ("_id", DESCENDING)]),
             IndexModel([("order_id", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
             IndexModel([("user_id", ASCENDING), ("_id", DESCENDING)]),
+            idempotency.INDEX,
         )
 
-    async def add(self, ticket: Ticket) -> None:
-        await self._tickets.insert(ticket, words=words(ticket.title))
+    async def add(self, ticket: Ticket, **derived: Any) -> None:
+        """`derived`: see idempotency.derive_request. Raises KeyTaken."""
+        await self._tickets.insert(ticket, words=words(ticket.title), **derived)
+
+    async def find_answer(self, key: bytes) -> StoredAnswer | None:
+        """The answer to an earlier request with this key. Raises Unavailable."""
+        return await idempotency.find_answer(self._tickets.collection, key)
 
     async def get(self, ticket_id: str) -> Ticket:
         """Raises NoSuchTicket."""

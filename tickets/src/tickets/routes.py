@@ -8,6 +8,14 @@ from fastapi import Depends, Header, Query, Request, Response
 
 from ticketing_common.app import api_router, part
 from ticketing_common.auth import CurrentUser, user_of
+from ticketing_common.idempotency import (
+    REPEATABLE,
+    IdempotencyKey,
+    answer_once,
+    created,
+    derive_request,
+    keyed_request,
+)
 from ticketing_common.money import to_cents
 from ticketing_common.mongo import new_id
 from ticketing_common.pages import Cursor, cut_page
@@ -73,7 +81,8 @@ async def list_tickets(
     return Response(as_json(page), headers=dict(response.headers), media_type="application/json")
 
 
-@router.get("/events", response_class=EventStream, status_code=200)
+# Not response_class=EventStream: FastAPI would then document the errors as event streams, too.
+@router.get("/events", response_class=Response, responses={200: {"content": {EventStream.media_type: {}}}})
 async def follow_tickets(
     feed: FeedDep,
     draining: DrainingDep,
@@ -98,12 +107,20 @@ async def show_ticket(ticket_id: str, request: Request, response: Response) -> T
     return TicketOut.of(await tickets_of(request).get(ticket_id))
 
 
-@router.post("", status_code=201)
-async def list_for_sale(body: TicketIn, user: CurrentUser, tickets: TicketsDep) -> TicketOut:
+@router.post("", status_code=201, response_model=TicketOut, responses=REPEATABLE)
+async def list_for_sale(
+    body: TicketIn, user: CurrentUser, tickets: TicketsDep, request: Request, key: IdempotencyKey = None
+) -> Response:
     """Offer a ticket."""
-    ticket = Ticket(id=new_id(), title=body.title, price_cents=to_cents(body.price), user_id=user.id)
-    await tickets.add(ticket)
-    return TicketOut.of(ticket)
+    keyed = await keyed_request(request, key, owner=user.id)
+
+    async def offer() -> str:
+        ticket = Ticket(id=new_id(), title=body.title, price_cents=to_cents(body.price), user_id=user.id)
+        answer = TicketOut.of(ticket).model_dump_json(by_alias=True)
+        await tickets.add(ticket, **derive_request(keyed, answer))
+        return answer
+
+    return created(await answer_once(keyed, offer, tickets.find_answer))
 
 
 @router.put("/{ticket_id}")

@@ -3,18 +3,22 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
+from pydantic import SecretStr
 
 from client.market import Refused
 from client.models import safe_next
-from client.sentences import TRY_AGAIN, sentence, wait
-from client.views import page
+from client.sentences import NOT_SIGNED_IN, SIGNED_UP_BEFORE, TRY_AGAIN, sentence, wait
+from client.views import form_key_of, page
 from client.visitor import MarketDep, see_other
 from ticketing_common.auth import OptionalUser, end_session
-from ticketing_common.errors import Unavailable
+from ticketing_common.errors import ErrorDetail, Unavailable
+from ticketing_common.idempotency import KEY_REUSED
 
 router = APIRouter(prefix="/auth")
 
 Field = Annotated[str, Form()]
+Password = Annotated[SecretStr, Form()]
+_NO_PASSWORD = SecretStr("")
 How = Literal["signup", "signin"]
 
 
@@ -44,18 +48,24 @@ async def enter(
     request: Request,
     market: MarketDep,
     email: Field = "",
-    password: Field = "",
+    password: Password = _NO_PASSWORD,
     next: Field = "",
+    form_key: Field = "",
 ) -> Response:
+    key = form_key_of(form_key)
     try:
-        cookie = await market.enter(how, email, password)
+        if how == "signup":
+            cookie = await market.sign_up(email, password, key)
+        else:
+            cookie = await market.sign_in(email, password)
     except Refused as refused:
-        errors = {detail.field or "": sentence(detail) for detail in refused.details}
+        errors = {detail.field or "": _sentence(detail) for detail in refused.details}
         if refused.retry_after:
             errors = {"": wait(refused.retry_after)}
         return _form(request, how, next, email=email, errors=errors, status=refused.status)
     except Unavailable:
-        return _form(request, how, next, email=email, errors={"": TRY_AGAIN}, status=503)
+        error = TRY_AGAIN if how == "signup" else NOT_SIGNED_IN
+        return _form(request, how, next, email=email, errors={"": error}, status=503, form_key=key)
     answer = see_other(safe_next(next))
     answer.headers["Set-Cookie"] = cookie
     return answer
@@ -69,13 +79,19 @@ def _form(
     email: str = "",
     errors: dict[str, str] | None = None,
     status: int = 200,
+    form_key: str | None = None,
 ) -> Response:
     return page(
         request,
         f"{how}.html",
         None,
         status=status,
+        form_key=form_key,
         next=safe_next(next),
         email=email,
         errors=errors or {},
     )
+
+
+def _sentence(detail: ErrorDetail) -> str:
+    return SIGNED_UP_BEFORE if detail.code == KEY_REUSED else sentence(detail)

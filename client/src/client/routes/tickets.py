@@ -10,7 +10,7 @@ from client.market import Market, Refused
 from client.models import parse_price
 from client.schemas import Hold, Order, Page, Ticket
 from client.sentences import RESERVED, TRY_AGAIN, sentence
-from client.views import page, sign_in_path
+from client.views import form_key_of, page, sign_in_path
 from client.visitor import MarketDep, see_other
 from ticketing_common.auth import CurrentUser
 from ticketing_common.errors import MarketError, NotYours, Unavailable
@@ -54,10 +54,12 @@ async def new_ticket(
 
 
 @router.post("/tickets/new")
-async def list_ticket(request: Request, market: MarketDep, title: Field = "", price: Field = "") -> Response:
+async def list_ticket(
+    request: Request, market: MarketDep, title: Field = "", price: Field = "", form_key: Field = ""
+) -> Response:
     if market.user is None:  # what was typed waits behind the sign-in page
         return see_other(sign_in_path("/tickets/new?" + urlencode({"title": title, "price": price})))
-    return await _save(request, market, None, title, price)
+    return await _save(request, market, None, title, price, form_key_of(form_key))
 
 
 @router.get("/tickets/{ticket_id}")
@@ -66,13 +68,16 @@ async def show_ticket(ticket_id: str, request: Request, market: MarketDep) -> Re
 
 
 @router.post("/tickets/{ticket_id}")
-async def buy(ticket_id: str, request: Request, market: MarketDep, _: CurrentUser) -> Response:
+async def buy(
+    ticket_id: str, request: Request, market: MarketDep, _: CurrentUser, form_key: Field = ""
+) -> Response:
+    key = form_key_of(form_key)
     try:
-        order = await market.buy(ticket_id)
+        order = await market.buy(ticket_id, key)
     except Refused as refused:
         return await _show(ticket_id, request, market, sentence(refused.details[0]), refused.status)
     except Unavailable:
-        return await _show(ticket_id, request, market, TRY_AGAIN, 503)
+        return await _show(ticket_id, request, market, TRY_AGAIN, 503, form_key=key)
     return see_other(f"/orders/{order.id}")
 
 
@@ -100,11 +105,14 @@ async def edit(
     _: CurrentUser,
     title: Field = "",
     price: Field = "",
+    form_key: Field = "",
 ) -> Response:
-    return await _save(request, market, ticket_id, title, price)
+    return await _save(request, market, ticket_id, title, price, form_key_of(form_key))
 
 
-async def _save(request: Request, market: Market, ticket_id: str | None, title: str, price: str) -> Response:
+async def _save(
+    request: Request, market: Market, ticket_id: str | None, title: str, price: str, key: str
+) -> Response:
     """List a ticket, or edit the one with this id; else the form again, as typed, with what is wrong."""
     errors: dict[str, str]
     amount = parse_price(price)
@@ -112,7 +120,7 @@ async def _save(request: Request, market: Market, ticket_id: str | None, title: 
         if amount is None:
             errors, status = {"price": _UNCLEAR_PRICE}, 400
         elif ticket_id is None:
-            ticket = await market.list_ticket(title, float(amount))
+            ticket = await market.list_ticket(title, float(amount), key)
             return see_other(f"/tickets/{ticket.id}?said=listed")
         else:
             await market.edit_ticket(ticket_id, title, float(amount))
@@ -126,6 +134,7 @@ async def _save(request: Request, market: Market, ticket_id: str | None, title: 
         "ticket_form.html",
         market.user,
         status=status,
+        form_key=key if status == 503 else None,
         ticket_id=ticket_id,
         title=title,
         price=price,
@@ -134,7 +143,12 @@ async def _save(request: Request, market: Market, ticket_id: str | None, title: 
 
 
 async def _show(
-    ticket_id: str, request: Request, market: Market, error: str | None = None, status: int = 200
+    ticket_id: str,
+    request: Request,
+    market: Market,
+    error: str | None = None,
+    status: int = 200,
+    form_key: str | None = None,
 ) -> Response:
     found = await market.ticket(ticket_id)
     ticket = found.items[0]
@@ -147,6 +161,7 @@ async def _show(
         "ticket.html",
         market.user,
         status=status,
+        form_key=form_key,
         ticket=ticket,
         position=found.position,
         state="free" if not ticket.order_id else "sold" if hold and hold.status == "sold" else "reserved",

@@ -27,6 +27,15 @@ async def published(bus: Bus, kind: type[E]) -> list[E]:
         sequence = (message.seq or 0) + 1
 
 
+async def is_listening(bus: Bus, service: str) -> bool:
+    """Whether the service has its durable consumer."""
+    try:
+        await bus.js.consumer_info(str(STREAM.name), service)
+    except NotFoundError:
+        return False
+    return True
+
+
 async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 10.0) -> T:
     """The first truthy answer of the probe; an assertion error when none comes in time."""
     deadline = asyncio.get_running_loop().time() + seconds

@@ -3,6 +3,7 @@
 Always servers of the run's own, never one named in the environment: these fixtures delete what they find.
 """
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,24 @@ def pytest_report_header() -> str | None:
     except BrowserMissing as missing:
         return f"the tests in a browser cannot run: {missing}"
     return None
+
+
+_STORES_DATA = ("mongo", "jetstream", "redis")
+"""The folders in which test servers keep their data (`ticketing_common.testing.servers`)."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Removes the data of all test servers of this run, which takes far more space than the logs beside it.
+
+    pytest itself keeps the temporary folders of a run with a failed test.
+    """
+    temporary = getattr(session.config, "_tmp_path_factory", None)  # pytest has no public name for it
+    if temporary is None or temporary._basetemp is None:  # no test used a temporary folder
+        return
+    for name in _STORES_DATA:
+        for folder in temporary._basetemp.rglob(name):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,8 @@ async def run(extent: Extent, folder: Path, say: Say) -> Results:
         await market.quiet()
         results.event_latency = await latency.event_latency(market, setting.templates, extent.orders)
         say(f"From order to lock: p50 {results.event_latency.p50_ms:.1f} ms")
+        results.listing_latency = await latency.listing_latency(market, extent.orders)
+        say(f"From listed to ordered: p50 {results.listing_latency.p50_ms:.1f} ms")
         if extent.two_workers:
             say("One worker of tickets and orders, and two")
             results.workers = await workers.one_and_two(market, setting, extent.rounds)

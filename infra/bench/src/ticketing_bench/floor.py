@@ -126,7 +126,7 @@ class Floor:
             verify_secret, account["password_hash"].encode(), asked["password"].encode(), Type.ID
         )
         await asyncio.get_running_loop().run_in_executor(_HASHING, verify)
-        return 200, {"id": account["_id"], "email": account["email"]}
+        return 201, {"id": account["_id"], "email": account["email"]}
 
 
 def _shown(document: dict[str, Any]) -> dict[str, Any]:

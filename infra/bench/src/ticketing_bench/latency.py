@@ -1,4 +1,4 @@
-"""How long what follows an answer takes: the lock after an order, a purchase as a whole, and an expiry."""
+"""How long what follows an answer takes: an order of a new ticket, its lock, a purchase, and an expiry."""
 
 import asyncio
 import contextlib
@@ -60,6 +60,25 @@ async def event_latency(market: Market, templates: Templates, count: int) -> Tim
             assert status == 201
             seconds.append(await asyncio.wait_for(locked[ticket_id], _PATIENCE) - answered)
             await asyncio.sleep(_PACE)
+    orders.close()
+    return times(seconds)
+
+
+async def listing_latency(market: Market, count: int) -> Times:
+    """From the 201 of a listing to the 201 of an order of that ticket, sent at once."""
+    _, session = market.session()
+    tickets, orders = await market.connect("tickets"), await market.connect("orders")
+    body = json.dumps({"title": "Just listed", "price": 20}).encode()
+    seconds = []
+    for _ in range(count):
+        status, said = await tickets.ask(request("POST", "/api/tickets", session=session, body=body))
+        listed = time.perf_counter()
+        assert status == 201, said
+        status, said = await orders.ask(_order(json.loads(said)["id"], session))
+        seconds.append(time.perf_counter() - listed)
+        assert status == 201, said
+        await asyncio.sleep(_PACE)
+    tickets.close()
     orders.close()
     return times(seconds)
 

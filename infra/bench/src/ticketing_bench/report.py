@@ -65,6 +65,7 @@ def _times(results: Results, console: Console) -> None:
     table = _table("What follows an answer", "", "count", "p50 ms", "p99 ms", "max ms", "min ms")
     rows: list[tuple[str, Times | None]] = [
         ("order's 201 to the ticket's lock, idle", results.event_latency),
+        ("listing's 201 to the 201 of its order, idle", results.listing_latency),
         ("an order's time to its cancellation", results.expiry),
     ]
     if bought := results.purchases:

@@ -15,6 +15,7 @@ from ticketing_bench.starts import Memory, Start
 RATIO_AT_LEAST = {PAGE.name: 0.6, ONE.name: 0.6, ORDER.name: 0.6}
 """Of the throughput of a route's first floor."""
 EVENT_P50_MS, EVENT_P99_MS = 20.0, 100.0
+LISTED_P50_MS = 12.0
 EARLY_MS, LATE_MS = 0.0, 1_000.0
 """An order expires never before, and at most so long after its time."""
 MEMORY_MB = 120.0
@@ -56,6 +57,7 @@ class Results:
     ingress: Figures | None = None
     purchases: Purchases | None = None
     event_latency: Times | None = None
+    listing_latency: Times | None = None
     memory: dict[str, Memory] = field(default_factory=dict)
     expiry: Times | None = None
     growth: dict[int, dict[str, Figures]] = field(default_factory=dict)
@@ -93,6 +95,8 @@ def verdicts(results: Results) -> list[Verdict]:
     if latency := results.event_latency:
         found.append(Verdict("order to lock, p50", latency.p50_ms, EVENT_P50_MS, unit="ms"))
         found.append(Verdict("order to lock, p99", latency.p99_ms, EVENT_P99_MS, unit="ms"))
+    if listing := results.listing_latency:
+        found.append(Verdict("listed to ordered, p50", listing.p50_ms, LISTED_P50_MS, unit="ms"))
     if expiry := results.expiry:
         found.append(Verdict("expiry, earliest", expiry.min_ms, EARLY_MS, at_least=True, unit="ms"))
         found.append(Verdict("expiry, latest", expiry.max_ms, LATE_MS, unit="ms"))

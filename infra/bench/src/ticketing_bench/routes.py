@@ -113,7 +113,7 @@ ORDER = Route(
     status=201,
     once=True,
 )
-SIGN_IN = Route("sign in", "auth", _sign_in, {"find_one, verify": _sign_in_floor}, connections=4)
+SIGN_IN = Route("sign in", "auth", _sign_in, {"find_one, verify": _sign_in_floor}, connections=4, status=201)
 ROUTES = [PAGE, ONE, LIST, ORDER, SIGN_IN]
 THROUGH_THE_INGRESS = Route("one ticket, through the ingress", "ingress", _one)
 SITE = Route("the site's front page", "client", _front_page, connections=4)

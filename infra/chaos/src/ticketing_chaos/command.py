@@ -30,28 +30,32 @@ class Settings(BaseSettings):
     """Repeats what everybody wants; None: a new one."""
     guard: str | None = None
     """The negative control: this guard off, or each in turn (`all`); the checker must find something."""
+    old: Path | None = None
+    """Another checkout: the version that is updated from, rolled back to, and updated from again."""
 
 
 def main() -> None:
     configure_logs("error", "console", "chaos")
     settings = Settings()
+    if settings.old and not (settings.old / "common/src").is_dir():
+        sys.exit(f"OLD={settings.old} is no checkout of this repository")
     seed = settings.seed if settings.seed is not None else int(time.time())
     if settings.guard and settings.guard not in (*GUARDS, "all"):
         sys.exit(f"There is no guard {settings.guard}. There are: {', '.join(GUARDS)}, and all of them: all")
     try:
         if not settings.guard:
-            sys.exit(asyncio.run(_hunt(settings.seconds, seed)))
+            sys.exit(asyncio.run(_hunt(settings.seconds, seed, settings.old)))
         guards = list(GUARDS) if settings.guard == "all" else [settings.guard]
         sys.exit(max([asyncio.run(_control(guard, seed)) for guard in guards]))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-async def _hunt(seconds: float, seed: int) -> int:
+async def _hunt(seconds: float, seed: int, old: Path | None) -> int:
     print(f"Seed {seed}, {seconds:g} s. To repeat it: make chaos SEED={seed} SECONDS={seconds:g}")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
-        verdict = await hunt(folder, seconds, seed, say=_say)
+        verdict = await hunt(folder, seconds, seed, say=_say, old=old)
     except ExceptionGroup as group:
         lost, others = group.split(NotBack)
         if lost is None or others:
@@ -87,7 +91,7 @@ def figures(verdict: Verdict) -> str:
     evidence, history = verdict.evidence, verdict.evidence.history
     statuses = Counter(str(call.status or "no answer") for call in history.calls)
     ends = Counter(order["reason"] or order["status"] for order in evidence.orders.values())
-    means = Counter(part.split()[0] for deed in history.deeds for part in deed.what.split(" and "))
+    means = Counter(part.rpartition(" ")[0] for deed in history.deeds for part in deed.what.split(" and "))
     taken = sum(intent.taken > 0 for intent in evidence.intents)
     given_back = sum(intent.given_back > 0 for intent in evidence.intents)
     recoveries = sorted((d.recovered_in, d.what) for d in history.deeds if d.recovered_in is not None)

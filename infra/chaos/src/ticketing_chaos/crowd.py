@@ -5,19 +5,16 @@ depends on the moment.
 """
 
 import asyncio
-import json
+import itertools
 import random
-import time
 from dataclasses import dataclass, field
 
 import httpx
 
-from ticketing_chaos.history import Call, History, Json
+from ticketing_chaos.browser import Browser
+from ticketing_chaos.history import History
 
-_PATIENCE = 12.0
-"""Seconds that a person waits for an answer: longer than any service makes them."""
 _THINKS = (0.05, 0.6)
-_TRIES = 4
 _CARDS = {"tok_visa": 70, "pm_card_threeDSecure2Required": 15, "tok_chargeDeclined": 15}
 _PASSWORD = "correct horse battery"
 
@@ -54,8 +51,9 @@ class Person:
     def __init__(
         self, name: str, place: Place, board: Board, history: History, chance: random.Random
     ) -> None:
-        self.name, self._place, self._board, self._history, self._chance = name, place, board, history, chance
-        self._http = httpx.AsyncClient(base_url=place.base_url, timeout=_PATIENCE, trust_env=False)
+        self.name, self._place, self._board, self._chance = name, place, board, chance
+        self._browser = Browser(name, place.base_url, history, chance)
+        self._titles = itertools.count(1)
         self._listed: list[str] = []
         self._offers: list[str] = []
         self._ordered: list[str] = []
@@ -78,69 +76,40 @@ class Person:
                 self._refund: 2,
                 self._see_orders: 6,
                 self._sign_in_again: 1,
+                self._browser.submit_again: 4,
+                self._visit_site: 4,
             }
             while not stopping.is_set():
                 await self._chance.choices(list(deeds), list(deeds.values()))[0]()
                 await self._think()
         finally:
-            await self._http.aclose()
+            await self._browser.close()
 
     async def until_a_purchase_goes_through(self) -> None:
         """List, order and pay, as often as it takes."""
         while not await self._purchase():
-            await self._breathe()
+            await self._browser.breathe()
 
     async def _purchase(self) -> bool:
-        listed = await self.ask("POST", "/api/tickets", {"title": "Canary", "price": 1})
+        listed = await self._browser.ask("POST", "/api/tickets", {"title": "Canary", "price": 1})
         if not listed.is_done:
             return False
-        ordered = await self.insist("POST", "/api/orders", {"ticketId": listed.answer["id"]})
+        ordered = await self._browser.insist("POST", "/api/orders", {"ticketId": listed.answer["id"]})
         if not ordered.is_done:
             return False
         order_id = ordered.answer["id"]
-        await self.insist("POST", "/api/payments", {"orderId": order_id, "token": "tok_visa"})
+        await self._browser.insist("POST", "/api/payments", {"orderId": order_id, "token": "tok_visa"})
         for _ in range(20):
-            seen = await self.ask("GET", f"/api/orders/{order_id}")
+            seen = await self._browser.ask("GET", f"/api/orders/{order_id}")
             if seen.is_done and seen.answer["status"] != "created":
                 return bool(seen.answer["status"] == "complete")
             await asyncio.sleep(0.1)
         return False
 
-    async def ask(self, method: str, path: str, body: Json | None = None) -> Call:
-        """One request, noted with its answer, whatever becomes of it."""
-        begun = time.time()
-        status, answer, request_id = None, None, None
-        try:
-            response = await self._http.request(method, path, json=body)
-            status, request_id = response.status_code, response.headers.get("x-request-id")
-            answer = json.loads(response.content) if response.content else None
-        except httpx.TransportError as error:
-            answer = repr(error)
-        except ValueError:
-            answer = response.text[:500]
-        told = body if body is None or "password" not in body else {**body, "password": "..."}
-        call = Call(
-            who=self.name, begun=begun, ended=time.time(), method=method, path=path, body=told,
-            status=status, answer=answer, request_id=request_id,
-        )  # fmt: skip
-        self._history.calls.append(call)
-        return call
-
-    async def insist(self, method: str, path: str, body: Json | None = None) -> Call:
-        """Repeat what was not answered, or answered by 503, a few times, as people do."""
-        for _ in range(_TRIES):
-            call = await self.ask(method, path, body)
-            if call.status not in (None, 503):
-                break
-            await self._breathe()
-        return call
-
-    async def _breathe(self) -> None:
-        await asyncio.sleep(self._chance.uniform(0.1, 0.8))
-
     async def list_ticket(self) -> str | None:
-        title = f"Seat {self._chance.randrange(1000)} in row {self.name}"
-        call = await self.insist("POST", "/api/tickets", {"title": title, "price": self._price()})
+        # No two are alike, so that a seat that was listed twice by one form shows.
+        title = f"Seat {next(self._titles)} in row {self.name}"
+        call = await self._browser.submit("/api/tickets", {"title": title, "price": self._price()})
         if not call.is_done:
             return None
         self._listed.append(call.answer["id"])
@@ -151,7 +120,9 @@ class Person:
         """List a ticket that everybody wants at the same moment, and edit it just then."""
         if ticket_id := await self.list_ticket():
             await self._board.announce(ticket_id)
-            await self.ask("PUT", f"/api/tickets/{ticket_id}", {"title": "Front row", "price": self._price()})
+            await self._browser.ask(
+                "PUT", f"/api/tickets/{ticket_id}", {"title": "Front row", "price": self._price()}
+            )
 
     async def _edit(self) -> None:
         """Once, or several times in a row: a slip of the finger, and its correction."""
@@ -159,16 +130,19 @@ class Person:
             ticket_id = self._chance.choice(self._listed[-10:])
             for _ in range(self._chance.choice([1, 1, 2, 3])):
                 body = {"title": f"Seat {self._chance.randrange(1000)}", "price": self._price()}
-                await self.ask("PUT", f"/api/tickets/{ticket_id}", body)
+                await self._browser.ask("PUT", f"/api/tickets/{ticket_id}", body)
 
     async def _browse(self) -> None:
-        call = await self.ask("GET", "/api/tickets?limit=20")
+        call = await self._browser.ask("GET", "/api/tickets?limit=20")
         if call.is_done:
             self._offers = [ticket["id"] for ticket in call.answer]
 
+    async def _visit_site(self) -> None:
+        await self._browser.ask("GET", "/")
+
     async def _look(self) -> None:
         if self._board.tickets:
-            await self.ask("GET", f"/api/tickets/{self._chance.choice(self._board.tickets)}")
+            await self._browser.ask("GET", f"/api/tickets/{self._chance.choice(self._board.tickets)}")
 
     async def _order(self, ticket_id: str | None = None) -> None:
         if ticket_id is None:
@@ -176,8 +150,8 @@ class Person:
             if not choice:
                 return
             ticket_id = self._chance.choice(choice)
-        call = await self.insist("POST", "/api/orders", {"ticketId": ticket_id})
-        if call.is_done:
+        call = await self._browser.submit("/api/orders", {"ticketId": ticket_id})
+        if call.is_done and call.answer["id"] not in self._ordered:
             self._ordered.append(call.answer["id"])
 
     async def _change_their_mind(self) -> None:
@@ -192,14 +166,16 @@ class Person:
         card = self._chance.choices(list(_CARDS), list(_CARDS.values()))[0]
         body = {"orderId": order_id, "token": card}
         twice = self._chance.random() < 0.2  # a double click
-        calls = await asyncio.gather(*(self.insist("POST", "/api/payments", body) for _ in range(1 + twice)))
+        calls = await asyncio.gather(
+            *(self._browser.insist("POST", "/api/payments", body) for _ in range(1 + twice))
+        )
         for call in calls:
             if call.status == 400:
                 self._let_go(order_id)
             if call.status == 202 and self._chance.random() < 0.8:  # else they never come back from the bank
                 await self._authenticate(call.answer["clientSecret"])
                 if self._chance.random() < 0.6:
-                    await self.insist("POST", "/api/payments", body)
+                    await self._browser.insist("POST", "/api/payments", body)
 
     async def _authenticate(self, client_secret: str) -> None:
         """At the bank, which agrees three times of four."""
@@ -214,7 +190,7 @@ class Person:
     async def _cancel(self, order_id: str | None = None) -> None:
         if self._ordered:
             order_id = order_id or self._ordered[-1]
-            await self.insist("DELETE", f"/api/orders/{order_id}")
+            await self._browser.insist("DELETE", f"/api/orders/{order_id}")
             self._let_go(order_id)
 
     async def _pay_and_cancel(self) -> None:
@@ -234,35 +210,35 @@ class Person:
 
     async def _refund(self) -> None:
         """Give a buyer their money back, if anything was sold."""
-        sales = await self.ask("GET", "/api/orders/sales?limit=5")
+        sales = await self._browser.ask("GET", "/api/orders/sales?limit=5")
         if sales.is_done and sales.answer["orders"]:
             order_id = self._chance.choice(sales.answer["orders"])["id"]
-            await self.insist("POST", f"/api/orders/{order_id}/refund")
+            await self._browser.insist("POST", f"/api/orders/{order_id}/refund")
 
     async def _see_orders(self) -> None:
         """The list shows what they have, also what no answer told them of."""
-        call = await self.ask("GET", "/api/orders?newestFirst=true&limit=5")
+        call = await self._browser.ask("GET", "/api/orders?newestFirst=true&limit=5")
         if call.is_done:
             for order in call.answer["orders"]:
                 if order["status"] == "created" and order["id"] not in self._ordered:
                     self._ordered.append(order["id"])
         if self._ordered:
-            await self.ask("GET", f"/api/orders/{self._chance.choice(self._ordered[-4:])}")
+            await self._browser.ask("GET", f"/api/orders/{self._chance.choice(self._ordered[-4:])}")
 
     async def sign_up(self, stopping: asyncio.Event) -> None:
         who = {"email": f"{self.name}@example.com", "password": _PASSWORD}
         while not stopping.is_set():
-            call = await self.insist("POST", "/api/users/signup", who)
+            call = await self._browser.submit("/api/users/signup", who)
             if call.status == 400:  # an earlier try was done after all
-                call = await self.insist("POST", "/api/users/signin", who)
+                call = await self._browser.insist("POST", "/api/users/signin", who)
             if call.is_done:
                 return
 
     async def _sign_in_again(self) -> None:
-        await self.ask("POST", "/api/users/signout", {})
+        await self._browser.ask("POST", "/api/users/signout", {})
         who = {"email": f"{self.name}@example.com", "password": _PASSWORD}
-        while (await self.ask("POST", "/api/users/signin", who)).status in (None, 503):
-            await self._breathe()
+        while (await self._browser.ask("POST", "/api/users/signin", who)).status in (None, 503):
+            await self._browser.breathe()
 
     async def _think(self) -> None:
         """For a moment, or until there is a rush."""

@@ -1,17 +1,18 @@
 """The guards of the promises, each with the way to switch it off, for the negative control alone.
 
 A run in which a guard is off must make the checker fail; a checker that passes it could not see what the
-guard is there for. The services know nothing of this: `unguarded.py` changes them from outside as they start.
+guard is there for. The services know nothing of this: `altered.py` changes them from outside as they start.
 """
 
 import asyncio
 import importlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from ticketing_chaos.saboteur import Means
+if TYPE_CHECKING:  # a service that starts does not need what the deeds need
+    from ticketing_chaos.deeds import Means
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,19 @@ class Guard:
     services: tuple[str, ...]
     off: Callable[[], None]
     """Called in the service's process before it starts."""
-    attacks: tuple[tuple[str, Means], ...] = ()
+    attacks: "tuple[tuple[str, Means], ...]" = ()
     """What brings it out; nothing: the crowd alone."""
+    replicas: int = 1
+    """How many of each service it takes."""
 
 
 def _replace(where: str, name: str, by: Any) -> None:
     """`where`: a module, or a class in it after a colon."""
     module, _, kind = where.partition(":")
     owner = importlib.import_module(module)
-    setattr(getattr(owner, kind) if kind else owner, name, by)
+    owner = getattr(owner, kind) if kind else owner
+    getattr(owner, name)  # a guard that was renamed is not switched off in silence
+    setattr(owner, name, by)
 
 
 async def _idle(*arguments: Any) -> None:
@@ -59,6 +64,12 @@ def _blind_writes() -> None:
 
 
 def _any_version() -> None:
+    async def keep(self: Any, aggregate: Any) -> Any:
+        before = await self.find(id=aggregate.id)
+        await self.collection.update_one({"_id": aggregate.id}, {"$set": self._dump(aggregate)}, upsert=True)
+        return before
+
+    _replace("ticketing_common.mongo:Documents", "keep_newest", keep)
     _replace("ticketing_common.mongo", "follows", lambda *_: True)
     _replace("payments.models", "follows", lambda *_: True)
 
@@ -72,8 +83,8 @@ def _no_fencing() -> None:
 
 
 def _no_sweep() -> None:
-    async def never(_relay: Any) -> None:
-        await asyncio.Event().wait()
+    async def never(_relay: Any, stopping: asyncio.Event) -> None:
+        await stopping.wait()
 
     _replace("ticketing_common.outbox:Relay", "_sweep_for_ever", never)
 
@@ -98,7 +109,7 @@ def _deliver_slowly(*, acknowledged: bool) -> None:
 
 
 def _publish_and_hope() -> None:
-    async def publish(self: Any, subject: str, data: bytes, event_id: str, _trace: str | None = None) -> None:
+    async def publish(self: Any, subject: str, data: bytes, event_id: str, *_: object) -> None:
         await self._client.publish(subject, data, headers={"Nats-Msg-Id": event_id})
 
     _replace("ticketing_common.jetstream:Bus", "publish_raw", publish)
@@ -148,6 +159,58 @@ def _no_settlement() -> None:
     _replace("payments.settlement", "run", _idle)
 
 
+def _no_keys() -> None:
+    from ticketing_common.asgi import RequestContext
+
+    handle = RequestContext.__call__
+
+    async def handle_without_key(self: RequestContext, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            headers = [(name, value) for name, value in scope["headers"] if name != b"idempotency-key"]
+            scope = {**scope, "headers": headers}
+        await handle(self, scope, receive, send)
+
+    _replace("ticketing_common.asgi:RequestContext", "__call__", handle_without_key)
+
+
+def _never_behind() -> None:
+    async def is_behind(_bus: Any, **_: Any) -> bool:
+        return False
+
+    _replace("ticketing_common.jetstream:Bus", "is_behind", is_behind)
+
+
+def _own_filter() -> None:
+    from ticketing_common.jetstream import DOWN, STREAM
+    from ticketing_common.listener import Listener
+
+    begin, run = Listener.__init__, Listener.run
+
+    async def write_own_filter(bus: Any, service: str, subjects: list[str]) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            try:
+                told = (await bus.js.consumer_info(STREAM.name, service)).config
+                if sorted(told.filter_subjects or []) != subjects:
+                    await bus.js.add_consumer(STREAM.name, replace(told, filter_subjects=subjects))
+            except DOWN:
+                continue
+
+    def begin_noting(self: Any, bus: Any, service: str, handlers: Any, *more: Any) -> None:
+        self.own_filter = (bus, service, sorted(kind.subject for kind in handlers))
+        begin(self, bus, service, handlers, *more)
+
+    async def run_with_own_filter(self: Any, stopping: asyncio.Event) -> None:
+        writing = asyncio.create_task(write_own_filter(*self.own_filter))
+        try:
+            await run(self, stopping)
+        finally:
+            writing.cancel()
+
+    _replace("ticketing_common.listener:Listener", "__init__", begin_noting)
+    _replace("ticketing_common.listener:Listener", "run", run_with_own_filter)
+
+
 _FOLLOWERS = ("tickets", "orders", "payments", "expiration")
 _WRITERS = ("tickets", "orders", "payments")
 
@@ -177,5 +240,13 @@ GUARDS = {
     ),
     "capture": Guard("money moves last", ("payments",), _capture_at_once),
     "idempotency": Guard("a call repeated is the same call to Stripe", ("payments",), _new_key_each_time),
+    "keys": Guard("a form's key is kept with what the form did", ("auth", "tickets", "orders"), _no_keys),
+    "certainty": Guard(
+        "404 is answered only by a service that has caught up",
+        ("orders", "payments"),
+        _never_behind,
+        (("nats", "freeze"),),
+    ),
+    "filter": Guard("a replica never narrows its consumer's filter", _FOLLOWERS, _own_filter, replicas=2),
     "settlement": Guard("Stripe is told what became of the order", ("payments",), _no_settlement),
 }

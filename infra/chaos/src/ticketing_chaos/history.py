@@ -19,6 +19,8 @@ class Call:
     method: str
     path: str
     body: Json | None
+    key: str | None = None
+    """The Idempotency-Key that it was sent with."""
     status: int | None
     """None: no answer came, so whether it was done is unknown."""
     answer: Any
@@ -30,9 +32,13 @@ class Call:
         return self.status is not None and 200 <= self.status < 300
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Cut off, or the service lost sight of its store: it may be done or not."""
+        return self.status in (None, 503)
+
+    @property
     def may_be_done(self) -> bool:
-        """Done, or nobody can tell: cut off, or the service lost sight of its store."""
-        return self.status in (None, 503) or self.is_done
+        return self.is_in_doubt or self.is_done
 
     @property
     def is_read(self) -> bool:
@@ -56,12 +62,21 @@ class Deed:
     what: str
     recovered_in: float | None
     """Seconds after `ended`; None: nobody waited for it."""
+    may_delay_expiry: bool = True
+    """Whether orders may expire late because of it."""
 
 
 @dataclass
 class History:
     calls: list[Call] = field(default_factory=list)
     deeds: list[Deed] = field(default_factory=list)
+    _shown: dict[tuple[Any, ...], Json] = field(default_factory=dict, repr=False)
+
+    def share(self, answer: Any) -> Any:
+        """The same answer, but a ticket that an earlier list showed alike is kept in memory only once."""
+        if not isinstance(answer, list):
+            return answer
+        return [self._shown.setdefault(tuple(each.items()), each) for each in answer]
 
     def write(self, path: Path) -> None:
         """One line of JSON each, in the order of their beginnings."""

@@ -3,22 +3,23 @@
 import asyncio
 import itertools
 import random
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ticketing_chaos.checks import Violation, violations
+from ticketing_chaos.backlog import Backlog
+from ticketing_chaos.checks import violations
 from ticketing_chaos.crowd import Board, Person, Place
+from ticketing_chaos.deeds import Scene
 from ticketing_chaos.evidence import DATABASES, Evidence, gather, waiting
 from ticketing_chaos.guards import GUARDS, Guard
 from ticketing_chaos.history import History
 from ticketing_chaos.saboteur import Attack, Saboteur, in_turn_and_in_pairs
+from ticketing_chaos.versions import Fleet, Stage, stages
+from ticketing_chaos.violation import Violation
 from ticketing_common.mongo import connect
-from ticketing_local.parts import Plan, plan_parts
-from ticketing_local.settings import Settings
 from ticketing_local.stack import Stack
 from ticketing_local.testing import running_stack
 
@@ -26,6 +27,8 @@ WINDOW_SECONDS = 5
 """To pay an order in."""
 PEOPLE = 24
 _QUIET_WITHIN = 120.0
+_LONG = 120.0
+"""Seconds. A shorter hunt has time for the last rolling update only."""
 
 Say = Callable[[str], None]
 
@@ -38,13 +41,18 @@ class Verdict:
     """Seconds from the end of the crowd until nothing moved any more."""
 
 
-async def hunt(folder: Path, seconds: float, seed: int, say: Say, guard: str | None = None) -> Verdict:
-    """`guard`: the one that is switched off. Raises a group with NotBack."""
+async def hunt(
+    folder: Path, seconds: float, seed: int, say: Say, guard: str | None = None, old: Path | None = None
+) -> Verdict:
+    """`guard`: the one that is switched off. `old`: the checkout that is updated from.
+
+    Raises a group with NotBack.
+    """
     off = GUARDS[guard] if guard else None
     history = History()
-    async with running_stack(
-        folder, expiration_window_seconds=WINDOW_SECONDS, plan=_plan(guard, off)
-    ) as stack:
+    first, *later = stages(old)
+    fleet = Fleet(guard, first[-off.replicas :] if off else first)
+    async with running_stack(folder, expiration_window_seconds=WINDOW_SECONDS, plan=fleet.plan) as stack:
         place, board = Place(stack.base_url, stack.env["STRIPE_API_BASE"]), Board()
 
         def person(name: str) -> Person:
@@ -52,8 +60,10 @@ async def hunt(folder: Path, seconds: float, seed: int, say: Say, guard: str | N
 
         people = [person(f"p{n}") for n in range(PEOPLE)]
         chance = random.Random(f"{seed}:saboteur")
-        saboteur = Saboteur(stack, history, chance, person("canary"), say, hurries=bool(guard))
-        await _live_through(seconds, people, saboteur, _attacks(off, chance), say)
+        scene = Scene(stack, chance, Backlog(stack.base_url, history, chance, seed))
+        saboteur = Saboteur(scene, fleet, history, person("canary"), say, hurries=bool(guard))
+        updates = [] if guard else later if seconds >= _LONG else later[-1:]
+        await _live_through(seconds, people, saboteur, _attacks(off, chance), updates, say)
         ended = time.monotonic()
         await _until_quiet(stack, 15 if guard else _QUIET_WITHIN)
         quiet_after = time.monotonic() - ended
@@ -63,36 +73,30 @@ async def hunt(folder: Path, seconds: float, seed: int, say: Say, guard: str | N
     return Verdict(evidence, violations(evidence), quiet_after)
 
 
-def _plan(name: str | None, guard: Guard | None) -> Callable[[Settings, dict[str, str]], Plan]:
-    def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
-        planned = plan_parts(settings, secrets)
-        if not guard or not name:
-            return planned
-        start = [sys.executable, "-P", "-m", "ticketing_chaos.unguarded", name]
-        parts = [
-            replace(part, command=[*start, part.command[-1]]) if part.name in guard.services else part
-            for part in planned.parts
-        ]
-        return replace(planned, parts=parts)
-
-    return plan
-
-
 def _attacks(guard: Guard | None, chance: random.Random) -> Iterator[Attack]:
     return itertools.cycle([each] for each in guard.attacks) if guard else in_turn_and_in_pairs(chance)
 
 
 async def _live_through(
-    seconds: float, people: list[Person], saboteur: Saboteur, attacks: Iterator[Attack], say: Say
+    seconds: float,
+    people: list[Person],
+    saboteur: Saboteur,
+    attacks: Iterator[Attack],
+    updates: Sequence[Stage],
+    say: Say,
 ) -> None:
-    """When the saboteur has ended the crowd goes home, and there is an encore."""
+    """The updates are spread over the time. Afterwards the crowd goes home, and there is an encore."""
     stop_saboteur, stop_crowd = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for person in people:
             group.create_task(person.live(stop_crowd))
         progress = group.create_task(_progress(saboteur.history, say))
         working = group.create_task(saboteur.work(attacks, stop_saboteur))
-        await asyncio.sleep(seconds)
+        begun = time.monotonic()
+        for n, stage in enumerate(updates, start=1):
+            await asyncio.sleep(begun + seconds * n / (len(updates) + 1) - time.monotonic())
+            await saboteur.roll_out(stage)
+        await asyncio.sleep(begun + seconds - time.monotonic())
         stop_saboteur.set()
         await working
         stop_crowd.set()

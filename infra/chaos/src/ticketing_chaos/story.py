@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from ticketing_chaos.checks import Violation
 from ticketing_chaos.evidence import Evidence
 from ticketing_chaos.history import Call
+from ticketing_chaos.violation import Violation
 
 _LONGEST = 60
 
@@ -67,4 +67,7 @@ def _telling(calls: list[Call], ids: set[str]) -> list[Call]:
 def _line(call: Call) -> str:
     answer = "a page" if isinstance(call.answer, list) else call.answer
     took = f"{1000 * (call.ended - call.begun):.0f} ms"
-    return f"{call.who:10} {call.method} {call.path} {call.body or ''} -> {call.status} {answer} ({took})"
+    key = f" key {call.key}" if call.key else ""
+    return (
+        f"{call.who:10} {call.method} {call.path} {call.body or ''}{key} -> {call.status} {answer} ({took})"
+    )

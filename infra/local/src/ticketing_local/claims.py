@@ -29,8 +29,9 @@ def own_folder(data_dir: Path) -> Iterator[None]:
                 f"Another stack (process {pid}) is using {data_dir}: stop it first, "
                 "or give this one its own, DATA_DIR=.data2 PORT=8001 make up."
             ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk; the id is only for the message above
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(lock)

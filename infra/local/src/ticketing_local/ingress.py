@@ -8,6 +8,7 @@ from ticketing_local import quiet
 from ticketing_local.claims import loopbacks
 from ticketing_local.probes import http_answers
 from ticketing_local.process import Part, inherited
+from ticketing_local.replicas import ports_of
 
 ROUTES = {
     "/api/users": "auth",
@@ -55,7 +56,10 @@ _BODIES = """\
 
 
 def ingress(port: int, ports: dict[str, int], data_dir: Path, patience_seconds: int = 30) -> Part:
-    """Caddy on `port`, in front of the services on `ports`; one that does not answer in time is down."""
+    """Caddy on `port`, in front of the services on `ports`; one that does not answer in time is down.
+
+    `ports` names the parts: requests for `orders` are shared between `orders`, `orders-2` and so on.
+    """
     folder = (data_dir / "ingress").absolute()
     folder.mkdir(exist_ok=True)
     config = folder / "Caddyfile"
@@ -70,7 +74,9 @@ def ingress(port: int, ports: dict[str, int], data_dir: Path, patience_seconds: 
 
 def caddyfile(port: int, ports: dict[str, int], patience_seconds: int) -> str:
     hosts = " ".join(host for _, host in loopbacks())
-    routes = "\n".join(_route(path, ports[service], patience_seconds) for path, service in ROUTES.items())
+    routes = "\n".join(
+        _route(path, ports_of(service, ports), patience_seconds) for path, service in ROUTES.items()
+    )
     return f"""# Written at each start of the local stack.
 {{
 	admin off
@@ -115,7 +121,7 @@ http://:{port} {{
 		error 404
 	}}
 	handle {{
-{_proxy(ports[SITE], patience_seconds)}
+{_proxy(ports_of(SITE, ports), patience_seconds)}
 	}}
 	handle_errors {{
 		header {{
@@ -156,22 +162,37 @@ http://:{port} {{
 """
 
 
-def _route(path: str, port: int, patience_seconds: int) -> str:
+def _route(path: str, ports: list[int], patience_seconds: int) -> str:
     """The path itself and what is below it, but not `/api/ticketsfoo`."""
     name = path.rpartition("/")[2]
     return f"""
 	@{name} path {path} {path}/*
 	handle @{name} {{
-{_proxy(port, patience_seconds)}
+{_proxy(ports, patience_seconds)}
 	}}"""
 
 
-def _proxy(port: int, patience_seconds: int) -> str:
+# Of several replicas, one that refuses connections or does not answer /healthz within a second gets no
+# requests. Caddy repeats a request at another replica if it could not connect, so that nothing was sent,
+# or if it is a GET; never one that may have had an effect.
+_SHARED = """\
+			lb_policy round_robin
+			lb_try_duration 2s
+			lb_try_interval 50ms
+			health_uri /healthz
+			health_interval 1s
+			health_timeout 1s
+"""
+
+
+def _proxy(ports: list[int], patience_seconds: int) -> str:
+    upstreams = " ".join(f"127.0.0.1:{port}" for port in ports)
     # Keep-alive below uvicorn's 5 s, so that no request goes into a connection that is just being closed.
     # Event streams need no flush_interval: Caddy knows them by their type. (-1 would keep it from telling the
     # service that a listener has gone.)
     return f"""\
-		reverse_proxy 127.0.0.1:{port} {{
+		reverse_proxy {upstreams} {{
+{_SHARED if len(ports) > 1 else ""}\
 			transport http {{
 				dial_timeout 2s
 				response_header_timeout {patience_seconds}s

@@ -41,7 +41,7 @@ def inherited() -> dict[str, str]:
 class Process:
     """A running part. `said` is the end of what it said."""
 
-    def __init__(self, part: Part, child: asyncio.subprocess.Process, output: int, log: Path) -> None:
+    def __init__(self, part: Part, child: asyncio.subprocess.Process, output: int, log: BinaryIO) -> None:
         self.part = part
         self.said: deque[str] = deque(maxlen=20)
         self._child = child
@@ -61,19 +61,23 @@ class Process:
             await asyncio.wait_for(self._hearing, 1)
         return status
 
-    async def _hear(self, output: int, log: Path) -> None:
-        with log.open("a") as file, os.fdopen(output, "rb", 0) as pipe:
+    async def _hear(self, output: int, log: BinaryIO) -> None:
+        with log, os.fdopen(output, "rb", 0) as pipe:
             async for raw in _lines(pipe):
                 line = raw.decode(errors="replace").rstrip("\r\n")
                 plain = without_escapes(line)
-                file.write(plain + "\n")
-                file.flush()
+                with contextlib.suppress(OSError):  # a full disk must not stop the part
+                    log.write(f"{plain}\n".encode(errors="replace"))
                 self.said.append(plain)
                 if shown := self.part.shown(line):
                     self.on_line(shown)
 
 
 async def spawn(part: Part, log: Path) -> Process:
+    try:
+        log_file = log.open("ab", buffering=0)
+    except OSError as error:
+        raise StackError(f"{log} cannot be written ({error.strerror}).") from None
     # A pipe of our own: asyncio's would keep wait() from returning while a forked child still holds it.
     output, theirs = os.pipe()
     try:
@@ -88,10 +92,11 @@ async def spawn(part: Part, log: Path) -> Process:
         )
     except OSError as error:
         os.close(output)
+        log_file.close()
         raise StackError(f"{part.name} cannot be run: {error}.") from error
     finally:
         os.close(theirs)
-    return Process(part, child, output, log)
+    return Process(part, child, output, log_file)
 
 
 async def _lines(output: BinaryIO) -> AsyncGenerator[bytes, None]:

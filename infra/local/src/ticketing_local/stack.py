@@ -10,11 +10,14 @@ from pathlib import Path
 from ticketing_common.testing.servers import ServerUnavailable
 from ticketing_local.claims import own_folder, refuse_port_in_use
 from ticketing_local.console import Console
+from ticketing_local.disk import disk_errors_reported
 from ticketing_local.env_file import write_env_file
 from ticketing_local.errors import StackError
 from ticketing_local.ingress import ingress
 from ticketing_local.keys import keys
 from ticketing_local.parts import STOP_ORDER, Plan, plan_parts
+from ticketing_local.process import Part
+from ticketing_local.replicas import service_of
 from ticketing_local.settings import Settings
 from ticketing_local.supervisor import Supervisor
 
@@ -44,6 +47,12 @@ class Stack:
         """kill -9, with all that it forked; it stays dead."""
         await self.supervisor.kill(name)
 
+    async def replace(self, part: Part) -> None:
+        """Stop the part of this name, and start it as it is described here: another version of it."""
+        await self.stop(part.name)
+        self.supervisor.describe(part)
+        await self.start(part.name)
+
     async def restart(self, name: str) -> None:
         """Orderly down and up again."""
         await self.stop(name)
@@ -68,20 +77,23 @@ async def started(
     data_dir = settings.data_dir
     env_file = data_dir / "stack.env"
     with own_folder(data_dir):
-        env_file.unlink(missing_ok=True)  # of a stack that could not tidy up
-        refuse_port_in_use(settings.port)
-        try:
-            planned = plan(settings, keys(settings))
-            door = ingress(settings.port, planned.ports, data_dir)
-        except ServerUnavailable as error:
-            raise StackError(str(error)) from error
-        supervisor = Supervisor([*planned.parts, door], data_dir / "logs", console, restarts=restarts)
+        with disk_errors_reported(data_dir):
+            env_file.unlink(missing_ok=True)  # of a stack that could not tidy up
+            refuse_port_in_use(settings.port)
+            try:
+                planned = plan(settings, keys(settings))
+                door = ingress(settings.port, planned.ports, data_dir)
+            except ServerUnavailable as error:
+                raise StackError(str(error)) from error
+            parts = [*planned.parts, door]
+            supervisor = Supervisor(parts, data_dir / "logs", console, restarts=restarts)
         try:
             for name, url in planned.elsewhere.items():
                 console.part(name, "not ours", f"it runs at {url}")
             await supervisor.start(*(part.name for part in planned.parts))
             # Before the door opens, so that whoever finds it open finds the file.
-            write_env_file(env_file, planned.env)
+            with disk_errors_reported(data_dir):
+                write_env_file(env_file, planned.env)
             refuse_port_in_use(settings.port)
             await supervisor.start(door.name)
             yield Stack(data_dir, planned.env, supervisor)
@@ -94,7 +106,7 @@ async def _stop_in_order(supervisor: Supervisor, console: Console) -> None:
     console.streaming = False
     try:
         for names in STOP_ORDER:
-            ours = [name for name in names if name in supervisor.names]
+            ours = [name for name in supervisor.names if service_of(name) in names]
             if ours:
                 console.say(f"  stopping {', '.join(ours)}")
                 await supervisor.stop(*ours)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ticketing_local.console import Console
+from ticketing_local.disk import describe_full_disk
 from ticketing_local.errors import StackError
 from ticketing_local.process import Part, Process, how_it_ended, spawn
 
@@ -68,6 +69,14 @@ class Supervisor:
                 f"{', '.join(late)} not ready after {START_TIMEOUT:g} s.\n"
                 + "\n".join(self._last_words(self._watched[name]) for name in late)
             ) from None
+
+    def part(self, name: str) -> Part:
+        """The part of this name, as it starts the next time."""
+        return self._watched[name].part
+
+    def describe(self, part: Part) -> None:
+        """Have the part of this name start as described here from its next start on."""
+        self._watched[part.name].part = part
 
     async def until_one_is_given_up(self) -> None:
         """Return never, but with an error when a part keeps dying."""
@@ -152,7 +161,9 @@ class Supervisor:
     def _last_words(self, w: Watched) -> str:
         said = list(w.process.said) if w.process else []
         words = "".join(f"    {line}\n" for line in said[-12:]) or "    (nothing)\n"
-        return f"{w.part.name} said last:\n{words}Look at {self.log_of(w.part.name)} for the rest."
+        last = f"{w.part.name} said last:\n{words}Look at {self.log_of(w.part.name)} for the rest."
+        full = describe_full_disk(self._logs)
+        return f"{last}\n{full}" if full else last
 
     async def _become_ready(self, w: Watched, process: Process, began: float) -> None:
         is_ready = w.part.is_ready

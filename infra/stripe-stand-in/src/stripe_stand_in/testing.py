@@ -43,6 +43,10 @@ class StripeApi:
         """From now on this goes wrong."""
         self._ask("POST", "/_faults", json.dumps(rule))
 
+    def count_struck(self) -> int:
+        """How many calls the faults in force have struck."""
+        return sum(rule["struck"] for rule in self._ask("GET", "/_faults")["data"])
+
     def mend(self) -> None:
         """Nothing goes wrong any more."""
         self._ask("DELETE", "/_faults")

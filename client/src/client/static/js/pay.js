@@ -2,6 +2,8 @@
 
 const LOADS_WITHIN = 10_000;
 
+const UNCERTAIN = "The market did not answer, so we don't know yet whether your payment went through. If it did, this page shows it in a moment. Else try again: nobody pays twice.";
+
 let busy = false;
 
 /** Why the payment of this order failed, as far as this browser was told. */
@@ -51,7 +53,7 @@ export function startPaying(orderId, decided) {
       if (error) return say(error.message);
       await pay(stripe, paymentMethod.id);
     } catch {
-      say("The market didn't answer. Nothing is paid twice: please try again.");
+      say(UNCERTAIN);
     } finally {
       setBusy(card, false);
     }
@@ -68,9 +70,9 @@ export function startPaying(orderId, decided) {
       answer = await post(orderId, token); // what came of it, the market knows
     }
     if (answer.ok) return settled();
+    if (answer.status >= 500) return say(UNCERTAIN);
     const [{ message, field }] = (await answer.json()).errors;
     if (answer.status === 401) return location.reload(); // to the sign-in page, and back here
-    if (answer.status === 503) return say(`${message}. You have not been charged.`);
     if (field) return say(message);
     if (message !== "Order is already paid" && !reasonOf(orderId)) remember(message);
     await settled();

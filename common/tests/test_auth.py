@@ -1,0 +1,25 @@
+"""The session's token, between services whose clocks differ."""
+
+from datetime import timedelta
+
+import pytest
+
+from ticketing_common.auth import LIFETIME, sign, verify
+from ticketing_common.clock import now
+from ticketing_common.testing import JWT_KEY, new_user
+
+
+@pytest.mark.parametrize(
+    ("seconds_ahead", "is_accepted"), [(0.05, True), (0.3, True), (25, True), (40, False), (3600, False)]
+)
+def test_token_is_accepted_from_a_clock_that_is_up_to_30_s_ahead(seconds_ahead, is_accepted):
+    user = new_user()
+    token = sign(user, [JWT_KEY], at=now() + timedelta(seconds=seconds_ahead))
+    assert verify(token, [JWT_KEY]) == (user if is_accepted else None)
+
+
+@pytest.mark.parametrize(("seconds_ago", "is_accepted"), [(-20, True), (0, True), (20, True), (31, False)])
+def test_token_is_accepted_until_30_s_after_its_end(seconds_ago, is_accepted):
+    user = new_user()
+    token = sign(user, [JWT_KEY], at=now() - LIFETIME - timedelta(seconds=seconds_ago))
+    assert verify(token, [JWT_KEY]) == (user if is_accepted else None)

@@ -1,0 +1,152 @@
+"""A follower that lost an event is healed by the command of the service that published it."""
+
+from datetime import timedelta
+
+import pytest
+
+from expiration import resync as expiration_resync
+from expiration.models import begin, settle
+from orders import resync as orders_resync
+from orders.handlers import HANDLERS as ORDERS
+from orders.models import Refund, complete, place, refund, withdraw
+from orders.models import Ticket as Copy
+from orders.repository import Orders
+from payments import resync as payments_resync
+from payments.handlers import HANDLERS as PAYMENTS
+from payments.models import Payment
+from payments.repository import Payments
+from ticketing_common.clock import now
+from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
+from ticketing_common.jetstream import Bus
+from ticketing_common.mongo import new_id
+from ticketing_common.outbox import Relay
+from tickets import resync as tickets_resync
+from tickets.handlers import HANDLERS as TICKETS
+from tickets.models import Ticket, edit
+from tickets.repository import Tickets
+
+
+@pytest.fixture
+def relay():
+    return Relay(Bus("", "nobody"))
+
+
+@pytest.fixture
+async def orders(database, relay):
+    repository = Orders(database, relay)
+    await repository.ensure_indexes()
+    return repository
+
+
+async def placed(orders, **facts):
+    ticket = Copy(id=new_id(), title="Opera", price_cents=1000, **facts)
+    window = timedelta(minutes=15)
+    return await orders.claim(ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), window))
+
+
+async def handle(handlers, repository, events):
+    for event in events:
+        if type(event) in handlers:
+            await handlers[type(event)](event, repository)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "kinds"),
+    [
+        ([], [OrderCreated]),
+        ([withdraw], [OrderCreated, OrderCancelled]),
+        ([complete], [OrderCreated, OrderCompleted]),
+        ([complete, refund], [OrderCreated, OrderCompleted, OrderRefunded]),
+    ],
+    ids=["created", "cancelled", "complete", "refunded"],
+)
+async def test_order_is_described_by_the_events_it_published(orders, database, decisions, kinds):
+    order = await placed(orders)
+    for decide in decisions:
+        order = await orders.change(order.id, decide)
+    events = orders_resync.events_of(order)
+    assert [(type(event), event.version) for event in events] == [(kind, n) for n, kind in enumerate(kinds)]
+    document = await database["orders"].find_one({"_id": order.id})
+    outbox = [entry["data"] for entry in document["outbox"]]
+    assert [event.model_dump_json(by_alias=True).encode() for event in events] == outbox
+
+
+async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync(orders, relay, database):
+    order = await orders.change((await placed(orders)).id, withdraw)
+    payments, tickets = Payments(database, relay), Tickets(database, relay)
+    await payments.ensure_indexes()
+    await tickets.add(Ticket(id=order.ticket.id, title="Opera", price_cents=1000, user_id="seller"))
+    for _ in range(2):  # also if repeated
+        await handle(PAYMENTS, payments, orders_resync.events_of(order))
+        await handle(TICKETS, tickets, orders_resync.events_of(order))
+    assert (await payments.of_order(order.id)).order_status == "cancelled"
+    ticket = await tickets.get(order.ticket.id)
+    assert (ticket.order_id, ticket.order_n) == (None, 1)
+
+
+async def test_resync_of_a_ticket_migrates_orders_placed_before_sellers_were_kept(orders, database):
+    order = await orders.change((await placed(orders)).id, complete)
+    ticket = Ticket(id=order.ticket.id, title="Opera", price_cents=1000, user_id="seller", version=1)
+    await database["tickets"].insert_one(
+        {"_id": ticket.id, "version": 1, "title": "Opera", "price_cents": 1000}
+    )
+    await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
+    assert (await orders.get(order.id)).seller_id == "seller"
+    assert [sale.id for sale in await orders.sales("seller", "complete", 10, None)] == [order.id]
+
+
+async def test_ticket_whose_last_event_was_lost_is_corrected_by_a_resync(orders, relay):
+    ticket = Ticket(id=new_id(), title="Opera", price_cents=1000, user_id="seller")
+    await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
+    ticket = edit(ticket, "seller", "Ballet", 5000).evolve(version=1)
+    await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
+    copy = await orders.ticket(ticket.id)
+    assert (copy.title, copy.price_cents, copy.version) == ("Ballet", 5000, 1)
+
+
+def payment(order_id="", **facts):
+    return Payment(
+        id=new_id(),
+        version=7,
+        order_id=order_id or new_id(),
+        user_id="buyer",
+        amount_cents=1000,
+        expires_at=now(),
+        stripe_id="pi_1",
+        **facts,
+    )
+
+
+async def test_payment_whose_event_was_lost_completes_its_order_after_a_resync(orders):
+    order = await placed(orders)
+    paid = payment(order_id=order.id, status="authorised")
+    await handle(ORDERS, orders, payments_resync.events_of(paid) * 2)
+    assert (await orders.get(order.id)).status == "complete"
+
+
+async def test_refund_whose_outcome_was_lost_is_shown_after_a_resync(orders):
+    given_back = payment(order_status="refunded", status="refunded")
+    await handle(ORDERS, orders, payments_resync.events_of(given_back))
+    known = await orders.refund_of(given_back.order_id)
+    assert known == Refund(id=given_back.order_id, payment_version=7, status="done", version=known.version)
+
+
+async def test_nothing_is_published_about_a_payment_that_nobody_decides_by():
+    assert payments_resync.events_of(payment()) == []
+    assert payments_resync.events_of(payment(order_status="complete", status="captured")) == []
+
+
+async def test_order_whose_expiry_was_lost_expires_after_a_resync(orders, database):
+    order = await placed(orders)
+    told = settle(begin(order.id, now() - timedelta(minutes=1)), now())
+    await handle(ORDERS, orders, expiration_resync.events_of(told))
+    assert ((await orders.get(order.id)).status, (await orders.get(order.id)).reason) == (
+        "cancelled",
+        "expired",
+    )
+
+
+async def test_expiry_is_not_published_early_or_of_a_decided_order():
+    assert expiration_resync.events_of(begin(new_id(), now() + timedelta(minutes=1))) == []
+    decided = settle(begin(new_id(), now() - timedelta(minutes=1)), now()).evolve(version=1)
+    assert expiration_resync.events_of(decided) == []
