@@ -46,13 +46,13 @@ class Publisher:
         was_down = False
         while not stopping.is_set():
             try:
-                overdue = await self._ledger.due(now() - _OVERDUE, 1)
+                is_overdue = await self._ledger.has_due(now() - _OVERDUE)
                 was_down = False
             except mongo.DOWN as error:
                 if not was_down:
                     log.warning("the ledger is out of reach", reason=str(error)[:200])
-                overdue, was_down = {}, True
-            if overdue:
+                is_overdue, was_down = False, True
+            if is_overdue:
                 await self.publish_due("ledger", stopping.is_set)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), random.uniform(*_LOOK_EVERY))
