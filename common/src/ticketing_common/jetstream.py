@@ -137,7 +137,8 @@ class Bus:
     async def _consumer(self) -> ConsumerInfo:
         """Our durable consumer's state. Raises one of DOWN, also if the stream has no leader."""
         await self.ping()
-        return await self.js.consumer_info(str(STREAM.name), self.name, timeout=2)
+        info: ConsumerInfo = await self.js.consumer_info(str(STREAM.name), self.name, timeout=2)
+        return info
 
     async def notify(self, subject: str) -> None:
         """Send an empty message outside the stream, to those connected now. Raises one of DOWN."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -226,13 +227,11 @@ class Documents(Generic[A]):
         lacks = {"$or": [{name: None} for name, value in state.items() if value is not None]}
         same = {"version": aggregate.version, **lacks}
         outdated = {"_id": aggregate.id, "$or": [{"version": {"$lt": aggregate.version}}, same]}
-        replace_by, options = {"$set": state}, {"projection": self._fields}
+        replace_by = partial(self.collection.find_one_and_update, outdated, {"$set": state}, self._fields)
         try:
-            before = await self.collection.find_one_and_update(outdated, replace_by, upsert=True, **options)
+            return self._load(await replace_by(upsert=True))
         except DuplicateKeyError:  # our copy is not outdated, or another delivery has just stored one
-            before = await self.collection.find_one_and_update(outdated, replace_by, **options)
-            return self._load(before) or await self.find(id=aggregate.id)
-        return self._load(before)
+            return self._load(await replace_by()) or await self.find(id=aggregate.id)
 
     def _load(self, document: dict[str, Any] | None) -> A | None:
         return None if document is None else self._kind.validate_python(_from_mongo(document))

@@ -70,7 +70,7 @@ class Progress:
             return pending + in_hand > 0
         if self._lag > _LATE or (pending and _seconds_since(self._delivered_at) > _IDLE):
             return True
-        delivered_at = consumer.delivered and consumer.delivered.last_active
+        delivered_at = consumer.delivered.last_active if consumer.delivered else None
         return in_hand > 0 and delivered_at is not None and (now() - delivered_at).total_seconds() > _IDLE
 
     async def _state(self) -> ConsumerInfo | None:
