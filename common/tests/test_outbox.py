@@ -74,16 +74,18 @@ async def versions_in_stream(bus):
 
 async def test_sweep_does_not_pause_while_full_batches_are_left(database, bus, monkeypatch):
     monkeypatch.setattr(outbox, "_BATCH", 10)
-    await leave_behind(database, 300)  # with a pause after each batch that would be 30 s
+    monkeypatch.setattr(outbox, "_SWEEP_EVERY", 3.0)
+    await leave_behind(database, 100)  # with a pause before each batch that would be 30 s
     relay = Relay(bus)
     things(database, relay)
     async with running_job(relay.run):
-        await all_published(database)
-    assert len(await published(bus, TicketUpdated)) == 300
+        await all_published(database, 25)
+    assert len(await published(bus, TicketUpdated)) == 100
 
 
 async def test_replicas_share_a_backlog(database, bus, nats_url, monkeypatch):
     monkeypatch.setattr(outbox, "_BATCH", 50)
+    monkeypatch.setattr(outbox, "_LEASE", timedelta(seconds=60))
     await leave_behind(database, 600)
     before = swept()
     async with AsyncExitStack() as replicas:

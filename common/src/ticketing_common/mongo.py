@@ -242,13 +242,11 @@ class Documents(Generic[A]):
         lacks = {"$or": [{name: None} for name, value in state.items() if value is not None]}
         same = {"version": aggregate.version, **lacks}
         outdated = {"_id": aggregate.id, "$or": [{"version": {"$lt": aggregate.version}}, same]}
-        replace_copy = partial(
-            self.collection.find_one_and_update, outdated, {"$set": state}, projection=self._fields
-        )
+        replace_by = partial(self.collection.find_one_and_update, outdated, {"$set": state}, self._fields)
         try:
-            return self._load(await replace_copy(upsert=True))
+            return self._load(await replace_by(upsert=True))
         except DuplicateKeyError:  # our copy is not outdated, or another delivery has just stored one
-            return self._load(await replace_copy()) or await self.find(id=aggregate.id)
+            return self._load(await replace_by()) or await self.find(id=aggregate.id)
 
     def _load(self, document: dict[str, Any] | None) -> A | None:
         return None if document is None else self._kind.validate_python(_from_mongo(document))

@@ -1,0 +1,66 @@
+"""A backlog in an outbox, as an outage of NATS leaves it, reaches followers in order and without loss."""
+
+from datetime import timedelta
+
+from orders.models import Order, TicketAsOrdered, announce, withdraw
+from orders.repository import Orders
+from payments.handlers import HANDLERS
+from payments.repository import Payments
+from ticketing_common.clock import now
+from ticketing_common.dead_letters import DeadLetters
+from ticketing_common.events import OrderCancelled, OrderCreated
+from ticketing_common.jetstream import STREAM, connected
+from ticketing_common.listener import Listener
+from ticketing_common.mongo import new_id
+from ticketing_common.outbox import Relay, entry
+from ticketing_common.testing import wait_until
+from ticketing_common.testing.jobs import running_job
+
+WAITING, CANCELLED = 400, 20
+
+
+def waiting_order(age):
+    """An order, and its document with an event that could not be published."""
+    ticket = TicketAsOrdered(new_id(), "Opera", 500, 1)
+    order = Order(id=new_id(), user_id="buyer", ticket=ticket, expires_at=now() + timedelta(minutes=15))
+    return order, [entry(announce(order)) | {"at": now() - age}]
+
+
+async def position_of(bus, kind, order_id):
+    """Where in the stream the order's event is."""
+    sequence = 1
+    while True:
+        message = await bus.js.get_msg(STREAM.name, sequence, subject=kind.subject, next=True)
+        if order_id.encode() in message.data:
+            return message.seq
+        sequence = message.seq + 1
+
+
+async def test_orders_cancelled_during_a_backlog_are_cancelled_for_their_followers(database, bus, nats_url):
+    async with connected(nats_url, "orders") as own, connected(nats_url, "payments") as follower:
+        orders, payments = Orders(database, relay := Relay(own)), Payments(database, Relay(follower))
+        await orders.ensure_indexes()
+        await payments.ensure_indexes()
+        documents = []
+        for n in range(WAITING):
+            order, entries = waiting_order(timedelta(minutes=30) - timedelta(milliseconds=n))
+            documents.append(orders._orders._dump(order) | {"outbox": entries})
+        await database["orders"].insert_many(documents)
+        last = [document["_id"] for document in documents[-CANCELLED:]]
+        listener = Listener(follower, "payments", HANDLERS, payments, DeadLetters(database))
+        async with running_job(relay.run), running_job(listener.run):
+            for order_id in last:
+                await orders.change(order_id, withdraw)
+
+            async def all_handled():
+                return await database["payments"].count_documents({}) == WAITING and not (
+                    await database["payments"].count_documents(
+                        {"order_id": {"$in": last}, "order_status": {"$ne": "cancelled"}}
+                    )
+                )
+
+            await wait_until(all_handled, 90)
+        assert await DeadLetters(database).count() == 0
+        assert await database["payments"].count_documents({"order_status": "cancelled"}) == CANCELLED
+        created = await position_of(bus, OrderCreated, last[0])
+        assert created < await position_of(bus, OrderCancelled, last[0])
