@@ -11,7 +11,7 @@ SEED = 20261125
 
 
 async def test_a_crowd_and_a_saboteur_break_no_promise(tmp_path):
-    verdict = await hunt(tmp_path, 20, SEED, print)
+    verdict = await hunt(tmp_path, 15, SEED, print)
     print(figures(verdict))
     assert not verdict.found, "\n".join(shortest(verdict.evidence, verdict.found))
     assert len(verdict.evidence.orders) > 20
