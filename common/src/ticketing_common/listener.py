@@ -13,6 +13,7 @@ Only early and failed count towards the dead letter. While a store is down the e
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -219,7 +220,9 @@ class Listener:
         except DOWN as error:
             log.debug("filter not read", reason=repr(error))
         growing = min(put_back_delay(message.metadata.num_delivered), 1.0)
-        return _Outcome("unknown", max(growing, self._unacknowledged / _UNKNOWN_RATE))
+        # At random, because replicas ask for messages in regular turns: the same one would get it each time.
+        delay = max(growing, self._unacknowledged / _UNKNOWN_RATE) * random.uniform(0.5, 1.5)
+        return _Outcome("unknown", delay)
 
     async def _put_back(self, message: Msg, outcome: str, reason: str, detail: str) -> _Outcome:
         """Put back what was early or failed, or bury it after MAX_FAILURES."""
