@@ -52,7 +52,7 @@ class Bus:
         self._client = Client()
         self._connecting = asyncio.Lock()
         self._begun = False
-        self._was_down = False
+        self._is_down = False
         self.progress = Progress(self._consumer)
         self.js = self._client.jetstream()
 
@@ -71,12 +71,11 @@ class Bus:
                 max_outstanding_pings=2,
                 pending_size=0,  # publishing while disconnected fails at once: the outbox keeps the event
                 error_cb=self._on_error,
-                disconnected_cb=_on_disconnected,
+                disconnected_cb=self._on_disconnected,
                 reconnected_cb=self._on_reconnected,
             )
             self._begun = True
-            if self._was_down:
-                self.progress.note_outage()
+            self._end_outage()
             while True:
                 try:
                     return await self.ensure_stream()
@@ -168,7 +167,7 @@ class Bus:
 
     async def is_behind(self, *, young: bool = True) -> bool:
         """Whether events that this service follows may be missing, for which see `Progress.is_behind`."""
-        return not self._client.is_connected or await self.progress.is_behind(young=young)
+        return self._is_down or not self._client.is_connected or await self.progress.is_behind(young=young)
 
     async def _consumer(self) -> ConsumerInfo:
         """Our durable consumer's state. Raises one of DOWN, also if the stream has no leader."""
@@ -193,13 +192,22 @@ class Bus:
         await self.stream()
 
     async def _on_error(self, error: Exception) -> None:
-        if not self._client.is_connected:
-            self._was_down = True
+        if not self._begun:
+            self._is_down = True
         log.debug("nats error", error=repr(error))
 
+    async def _on_disconnected(self) -> None:
+        self._is_down = True
+        log.warning("nats disconnected")
+
     async def _on_reconnected(self) -> None:
-        self.progress.note_outage()
+        self._end_outage()
         log.info("nats reconnected")
+
+    def _end_outage(self) -> None:
+        if self._is_down:
+            self.progress.note_outage()
+            self._is_down = False
 
     async def close(self) -> None:
         if not self._client.is_closed:
@@ -215,7 +223,3 @@ async def connected(url: str, name: str, replicas: int = 1) -> AsyncIterator[Bus
         yield bus
     finally:
         await bus.close()
-
-
-async def _on_disconnected() -> None:
-    log.warning("nats disconnected")
