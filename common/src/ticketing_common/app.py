@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -109,6 +110,11 @@ def part(name: str) -> Callable[[Request], Awaitable[Any]]:
 
 class Server(uvicorn.Server):
     """Lets answers that have no end, event streams, know by `app.state.draining` that it is time to end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.started:
+            sys.exit(0)  # uvicorn would wait until the app has started, which waits for MongoDB
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.app.state.draining.set()  # type: ignore[union-attr]
