@@ -30,6 +30,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INFRA = Path(__file__).parents[1]
 NATS_CONF = [INFRA / "k8s/stores/nats/nats.conf", INFRA / "k8s-prod/cluster.conf"]
+MAX_BYTES = (
+    52_000_000_000  # the servers reserve it when the stream is created
+)
+AS_IN_PRODUCTION = {"NATS_REPLICAS": "3", "NATS_MAX_BYTES": str(MAX_BYTES)}
 
 
 @dataclass
@@ -90,7 +94,7 @@ async def market(tmp_path_factory, mongos, nats) -> AsyncIterator[Market]:
         elsewhere = settings.model_copy(update={"mongo_url": mongos.url, "nats_url": nats.url})
         planned = plan_parts(elsewhere, secrets)
         parts = [
-            replace(part, environment={**part.environment, "NATS_REPLICAS": "3"}) for part in planned.parts
+            replace(part, environment={**part.environment, **AS_IN_PRODUCTION}) for part in planned.parts
         ]
         return replace(planned, parts=parts)
 
@@ -104,8 +108,9 @@ async def market(tmp_path_factory, mongos, nats) -> AsyncIterator[Market]:
 
 
 async def test_the_stream_is_kept_by_three_servers(market, nats):
-    async with connected(nats.url, "test", replicas=3) as bus:
-        assert (await bus.stream()).config.num_replicas == 3
+    async with connected(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
+        config = (await bus.stream()).config
+        assert (config.num_replicas, config.max_bytes) == (3, MAX_BYTES)
 
 
 async def ordered_and_heard_of(market: Market) -> tuple[httpx.AsyncClient, str, str]:
@@ -132,11 +137,11 @@ async def consumer_led_elsewhere(bus: Bus, leader: str) -> str:
 
 async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(market, nats):
     buyer, ticket_id, order_id = await ordered_and_heard_of(market)
-    async with connected(nats.url, "test", replicas=3) as bus:
+    async with connected(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
         leader = (await bus.js.stream_info(str(STREAM.name))).cluster.leader
         listener = await consumer_led_elsewhere(bus, leader)
     led = int(leader.removeprefix("nats-"))
-    async with connected(nats.servers[led - 1].url, listener, replicas=3) as bus:
+    async with connected(nats.servers[led - 1].url, listener, replicas=3, max_bytes=MAX_BYTES) as bus:
         assert not await bus.is_behind()
         nats.kill(led)
         await asyncio.sleep(0.6)  # the state asked for above is used for half a second

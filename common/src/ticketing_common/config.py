@@ -111,6 +111,8 @@ class NatsSettings(Settings):
     nats_url: NatsUrl
     nats_replicas: int = Field(1, ge=1, le=5)
     """How many servers keep the stream; the same for every service, for each of them makes sure of it."""
+    nats_max_bytes: int = Field(-1, ge=-1)
+    """Bytes that the stream may take on each server, the same for every service; -1: no limit of its own."""
 
 
 class SessionSettings(Settings):

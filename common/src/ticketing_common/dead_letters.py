@@ -123,10 +123,12 @@ async def list_letters(letters: DeadLetters) -> int:
     return listed
 
 
-async def replay(letters: DeadLetters, nats_url: str, wanted: list[str], replicas: int = 1) -> int:
+async def replay(
+    letters: DeadLetters, nats_url: str, wanted: list[str], replicas: int = 1, max_bytes: int = -1
+) -> int:
     """Publish again those wanted, or all; each is removed once the stream has it. Returns the number."""
     replayed = 0
-    async with connected(nats_url, "dead-letters", replicas) as bus:
+    async with connected(nats_url, "dead-letters", replicas, max_bytes) as bus:
         async for letter in letters.read(wanted or await letters.identities()):
             await bus.publish_raw(letter.subject, letter.data, trace=letter.trace)
             await letters.remove(letter.id)
@@ -147,7 +149,9 @@ async def main() -> int:
     if arguments.command == "list":
         await list_letters(letters)
         return 0
-    replayed = await replay(letters, settings.nats_url, arguments.ids, settings.nats_replicas)
+    replayed = await replay(
+        letters, settings.nats_url, arguments.ids, settings.nats_replicas, settings.nats_max_bytes
+    )
     return 0 if replayed or not arguments.ids else 1
 
 

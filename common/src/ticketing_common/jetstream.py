@@ -11,11 +11,20 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig, ConsumerInfo, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.api import (
+    ConsumerConfig,
+    ConsumerInfo,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
 from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
 from ticketing_common.events import Event
 from ticketing_common.logs import get_logger
+from ticketing_common.metrics import STREAM_BYTES, STREAM_LIMIT_BYTES
 from ticketing_common.progress import WRITTEN_AT, Progress
 from ticketing_common.tracing import traceparent
 
@@ -24,15 +33,18 @@ STREAM = StreamConfig(
     subjects=["ticket.*", "order.*", "payment.*", "expiration.*"],
     storage=StorageType.FILE,
     retention=RetentionPolicy.LIMITS,
-    max_age=30 * 24 * 3600,  # seconds: far beyond any outage, and the file is bounded
+    max_age=7 * 24 * 3600,  # seconds; with NATS_MAX_BYTES it decides the size, docs/scaling.md
+    # A full stream refuses events, which then wait in the outboxes; it deletes none before its age.
+    discard=DiscardPolicy.NEW,
     duplicate_window=120,  # seconds; versions drop the duplicates that come later
 )
 
 DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
-"""What nats-py raises when the server is out of reach or does not answer."""
+"""What nats-py raises when the server is out of reach, does not answer, or refuses, as a full stream does."""
 
+# JetStream's error codes
+_STREAM_EXISTS = 10058
 _CONSUMER_EXISTS = 10148
-"""JetStream's error code."""
 
 log = get_logger(__name__)
 
@@ -44,11 +56,11 @@ class ConsumerExists(Exception):
 class Bus:
     """A connection that may not be there yet, or not just now; nats-py re-makes it for ever."""
 
-    def __init__(self, url: str, name: str, replicas: int = 1) -> None:
+    def __init__(self, url: str, name: str, replicas: int = 1, max_bytes: int = -1) -> None:
         self._url = url
         self.name = name
         """The service's, and that of its durable consumer."""
-        self._stream = replace(STREAM, num_replicas=replicas)
+        self._stream = replace(STREAM, num_replicas=replicas, max_bytes=max_bytes)
         self._client = Client()
         self._connecting = asyncio.Lock()
         self._begun = False
@@ -86,20 +98,40 @@ class Bus:
     async def ensure_stream(self) -> None:
         """Create the stream, or give it our settings; subjects that other versions added remain."""
         try:
-            await self.js.add_stream(self._stream)
-            return
-        except BadRequestError:  # it exists with other settings
-            pass
+            stream = await self._stream_config()
+        except NotFoundError:
+            try:
+                await self.js.add_stream(self._stream)
+                return
+            except BadRequestError as error:
+                if error.err_code != _STREAM_EXISTS:  # else another version created it at the same moment
+                    raise
+            stream = await self._stream_config()
         ours = frozenset(self._stream.subjects or ())
-        subjects = await self._stream_subjects()
         while True:
-            await self.js.update_stream(replace(self._stream, subjects=sorted(ours | subjects)))
-            subjects = await self._stream_subjects()
-            if ours <= subjects:  # else another version wrote at the same moment
+            subjects = sorted(ours.union(stream.subjects or ()))
+            try:
+                await self.js.update_stream(replace(self._stream, subjects=subjects))
+            except APIError as error:  # the servers have less room than max_bytes, for example
+                log.warning("the stream keeps its limits", reason=str(error))
+                await self.js.update_stream(replace(stream, subjects=subjects))
+            stream = await self._stream_config()
+            if ours <= frozenset(stream.subjects or ()):  # else another version wrote at the same moment
                 return
 
-    async def _stream_subjects(self) -> frozenset[str]:
-        return frozenset((await self.js.stream_info(str(STREAM.name))).config.subjects or ())
+    async def measure_stream(self) -> None:
+        """Set the gauges of the stream's size, and restore limits that an older version has changed.
+
+        Raises one of DOWN.
+        """
+        info = await self.stream()
+        STREAM_BYTES.set(info.state.bytes)
+        STREAM_LIMIT_BYTES.set(max(info.config.max_bytes or 0, 0))
+        if (info.config.max_bytes, info.config.max_age) != (self._stream.max_bytes, self._stream.max_age):
+            await self.ensure_stream()
+
+    async def _stream_config(self) -> StreamConfig:
+        return (await self.js.stream_info(str(STREAM.name))).config
 
     async def create_consumer(self, config: ConsumerConfig) -> None:
         """Create a durable consumer; `add_consumer` would overwrite one that is there.
@@ -215,9 +247,9 @@ class Bus:
 
 
 @asynccontextmanager
-async def connected(url: str, name: str, replicas: int = 1) -> AsyncIterator[Bus]:
+async def connected(url: str, name: str, replicas: int = 1, max_bytes: int = -1) -> AsyncIterator[Bus]:
     """A bus for the length of a command."""
-    bus = Bus(url, name, replicas)
+    bus = Bus(url, name, replicas, max_bytes)
     await bus.connect()
     try:
         yield bus

@@ -138,6 +138,7 @@ class Listener:
                 consumer = await self._consumer.ensure()
                 self._unacknowledged = consumer.num_ack_pending or 0
                 EVENTS_WAITING.set((consumer.num_pending or 0) + self._unacknowledged)
+                await self._bus.measure_stream()
             await asyncio.sleep(_MEASURE_EVERY)
 
     async def _extend(self) -> None:

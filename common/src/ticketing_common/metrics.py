@@ -20,6 +20,11 @@ OUTBOX_OLDEST = Gauge(
 EVENTS_WAITING = Gauge(
     "ticketing_events_waiting", "Events that the stream has for this service, or that are in its hands"
 )
+STREAM_BYTES = Gauge("ticketing_stream_bytes", "Bytes that the stream takes on each of its servers")
+STREAM_LIMIT_BYTES = Gauge(
+    "ticketing_stream_limit_bytes",
+    "Bytes at which the stream refuses events; 0 if it has no limit of its own",
+)
 EVENTS_HANDLED = Counter(
     "ticketing_events_handled_total", "Deliveries, by what became of them", ["subject", "outcome"]
 )

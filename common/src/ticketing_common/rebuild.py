@@ -34,7 +34,9 @@ async def rebuild(service: str, handlers: Handlers, repository: Callable[[mongo.
     """
     settings = load(_Settings, f"{service}.rebuild")
     configure_logs("error", "console", f"{service}.rebuild")
-    async with connected(settings.nats_url, f"{service}-rebuild", settings.nats_replicas) as bus:
+    async with connected(
+        settings.nats_url, f"{service}-rebuild", settings.nats_replicas, settings.nats_max_bytes
+    ) as bus:
         left = await take_in(bus, handlers, repository(mongo.connect(settings.mongo_uri), bus))
         with contextlib.suppress(NotFoundError):
             await bus.js.delete_consumer(str(STREAM.name), service)

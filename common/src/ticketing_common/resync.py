@@ -54,7 +54,9 @@ async def resync(source: Source[A], arguments: Sequence[str] | None = None) -> i
     found: set[str] = set()
     events = 0
     try:
-        async with connected(settings.nats_url, f"{source.service}-resync", settings.nats_replicas) as bus:
+        async with connected(
+            settings.nats_url, f"{source.service}-resync", settings.nats_replicas, settings.nats_max_bytes
+        ) as bus:
             async for batch in _read(mongo.Documents(database, source.collection, source.kind), ids):
                 described = [source.events_of(aggregate) for aggregate in batch]
                 await asyncio.gather(*(_publish(bus, each) for each in described))

@@ -21,7 +21,7 @@ from ticketing_common.listener import Listener
 
 def create(settings: Settings) -> FastAPI:
     database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "expiration", settings.nats_replicas)
+    bus = Bus(settings.nats_url, "expiration", settings.nats_replicas, settings.nats_max_bytes)
     ledger = Ledger(database)
     schedule = Schedule(settings.redis_url)
     jobs = PendingJobs(schedule)

@@ -42,7 +42,7 @@ class _Worker(SimpleWorker):
 
 
 def create(settings: Settings) -> FastAPI:
-    bus = Bus(settings.nats_url, "expiration-worker", settings.nats_replicas)
+    bus = Bus(settings.nats_url, "expiration-worker", settings.nats_replicas, settings.nats_max_bytes)
     database = mongo.connect(settings.mongo_uri)
     schedule = Schedule(settings.redis_url)
     publisher = Publisher(Ledger(database), bus)

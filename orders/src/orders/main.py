@@ -19,7 +19,7 @@ from ticketing_common.outbox import Relay
 
 def create(settings: Settings) -> FastAPI:
     database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "orders", settings.nats_replicas)
+    bus = Bus(settings.nats_url, "orders", settings.nats_replicas, settings.nats_max_bytes)
     relay = Relay(bus)
     orders = Orders(database, relay)
     listener = Listener(bus, "orders", HANDLERS, orders, DeadLetters(database))

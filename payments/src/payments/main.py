@@ -20,7 +20,7 @@ from ticketing_common.outbox import Relay
 
 def create(settings: Settings) -> FastAPI:
     database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "payments", settings.nats_replicas)
+    bus = Bus(settings.nats_url, "payments", settings.nats_replicas, settings.nats_max_bytes)
     relay = Relay(bus)
     payments = Payments(database, relay)
     stripe = StripeApi(settings.stripe_key, settings.stripe_api_base)

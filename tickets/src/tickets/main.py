@@ -20,7 +20,7 @@ from tickets.repository import Tickets
 
 def create(settings: Settings) -> FastAPI:
     database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "tickets", settings.nats_replicas)
+    bus = Bus(settings.nats_url, "tickets", settings.nats_replicas, settings.nats_max_bytes)
     relay = Relay(bus)
     tickets = Tickets(database, relay)
     listener = Listener(bus, "tickets", HANDLERS, tickets, DeadLetters(database))

@@ -1,0 +1,163 @@
+"""The stream's limit, NATS's store and its volumes fit together, as docs/scaling.md computes them."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from cluster import OVERLAYS, environment, named, workload
+
+from ticketing_common.clock import now
+from ticketing_common.events import (
+    Event,
+    ExpirationComplete,
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderedTicket,
+    OrderRefunded,
+    PaymentCreated,
+    PaymentRefunded,
+    PricedTicket,
+    TicketCreated,
+    TicketUpdated,
+)
+from ticketing_common.jetstream import STREAM
+from ticketing_common.mongo import new_id
+from ticketing_common.outbox import entry
+from ticketing_deploy.images import ROOT
+
+PURCHASES_A_SECOND = 10
+BYTES_A_PURCHASE = 5_000
+FIRST_ALERT = 0.6
+RAFT_BYTES = 2e9
+"""Room in the server's store beside the stream: the logs and snapshots of consumers and cluster."""
+
+UNITS = {"": 1, "G": 10**9, "GB": 2**30, "Gi": 2**30, "Ti": 2**40}
+
+every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+def in_bytes(text: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(\w*)", text).groups()
+    return int(number) * UNITS[unit]
+
+
+def max_bytes(overlay: str, service: str = "orders") -> int:
+    return in_bytes(environment(overlay, workload(overlay, service))["NATS_MAX_BYTES"])
+
+
+def max_file_store(overlay: str) -> int:
+    (volume,) = (v for v in workload(overlay, "nats").pod["volumes"] if "configMap" in v)
+    configuration = named(overlay, "ConfigMap", volume["configMap"]["name"])["data"]["nats.conf"]
+    return in_bytes(re.search(r"^ *max_file_store: (\w+)", configuration, re.MULTILINE)[1])
+
+
+def volume_size(overlay: str) -> int:
+    (claim,) = workload(overlay, "nats").spec["volumeClaimTemplates"]
+    return in_bytes(claim["spec"]["resources"]["requests"]["storage"])
+
+
+def events_of_a_purchase() -> list[Event]:
+    """A listing, an edit, an order that expires and one that is paid for, with a title of 60 characters."""
+    ticket, seller, buyer = new_id(), new_id(), new_id()
+    versions = iter(range(100))
+
+    def updated(order_id: str | None) -> TicketUpdated:
+        return TicketUpdated(**listing, version=next(versions), order_id=order_id)
+
+    def created(n: int) -> OrderCreated:
+        return OrderCreated(
+            id=new_id(),
+            version=0,
+            status="created",
+            user_id=buyer,
+            expires_at=now() + timedelta(minutes=15),
+            ticket=PricedTicket(id=ticket, n=n, price=Decimal("120.50")),
+        )
+
+    listing = {"id": ticket, "title": "x" * 60, "price": Decimal("120.50"), "user_id": seller}
+    expired, paid, payment = created(1), created(2), new_id()
+    first, second = (OrderedTicket(id=ticket, n=n) for n in (1, 2))
+    return [
+        TicketCreated(**listing, version=next(versions)),
+        updated(None),
+        expired,
+        updated(expired.id),
+        ExpirationComplete(order_id=expired.id),
+        OrderCancelled(id=expired.id, version=1, reason="expired", ticket=first),
+        updated(None),
+        paid,
+        updated(paid.id),
+        PaymentCreated(id=payment, order_id=paid.id, stripe_id="pi_" + "x" * 24),
+        OrderCompleted(id=paid.id, version=1, user_id=buyer, ticket=second),
+    ]
+
+
+def events_of_a_refund() -> list[Event]:
+    ticket, order, user = new_id(), new_id(), new_id()
+    return [
+        OrderRefunded(id=order, version=2, user_id=user, ticket=OrderedTicket(id=ticket, n=2)),
+        PaymentRefunded(id=new_id(), version=5, order_id=order),
+        TicketUpdated(id=ticket, version=6, title="x" * 60, price=Decimal("120.50"), user_id=user),
+    ]
+
+
+async def stored_bytes(bus, events: list[Event]) -> int:
+    before = (await bus.stream()).state.bytes
+    for event in events:  # as the relay publishes them
+        waiting = entry(event)
+        await bus.publish_raw(
+            waiting["subject"], waiting["data"], waiting["id"], waiting["trace"], waiting["at"]
+        )
+    return (await bus.stream()).state.bytes - before
+
+
+async def test_a_purchase_takes_no_more_bytes_than_it_is_counted_with(bus):
+    purchase = await stored_bytes(bus, events_of_a_purchase())
+    refund = await stored_bytes(bus, events_of_a_refund())
+    assert BYTES_A_PURCHASE * 0.7 < purchase + refund / 10 < BYTES_A_PURCHASE
+
+
+@every_overlay
+def test_the_purchases_of_the_whole_age_stay_below_the_first_alert(overlay):
+    assert PURCHASES_A_SECOND * STREAM.max_age * BYTES_A_PURCHASE < FIRST_ALERT * max_bytes(overlay)
+
+
+@every_overlay
+def test_the_stream_meets_its_own_limit_before_the_servers_and_the_server_before_the_volume(overlay):
+    assert max_bytes(overlay) + RAFT_BYTES <= max_file_store(overlay)
+    # The alerts of the volume itself, at 80 % and 95 %, come after those of the stream.
+    assert max_bytes(overlay) < 0.8 * volume_size(overlay)
+    assert max_file_store(overlay) < 0.9 * volume_size(overlay)
+
+
+@every_overlay
+def test_every_service_gives_the_stream_the_same_limit(overlay):
+    followers = ("tickets", "orders", "payments", "expiration", "expiration-worker")
+    assert len({max_bytes(overlay, service) for service in followers}) == 1
+
+
+def test_the_documented_figures_are_these():
+    (section,) = re.findall(
+        r"^## How big the stream gets\n(.+?)^## ",
+        (ROOT / "docs" / "scaling.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    seconds = int(STREAM.max_age)
+    whole = PURCHASES_A_SECOND * seconds * BYTES_A_PURCHASE
+    for figure in (
+        f"{PURCHASES_A_SECOND} x {seconds:,} s x {BYTES_A_PURCHASE:,} bytes | {whole / 1e9:.1f} GB",
+        f"are {whole / max_bytes('prod'):.0%}".replace("%", " %"),
+        f"| {max_bytes('prod') / 1e9:.0f} GB |",
+        f"| {max_file_store('prod') / 1e9:.0f} GB |",
+        f"| {volume_size('prod') / 2**30:.0f} GiB, {volume_size('prod') / 1e9:.1f} GB |",
+    ):
+        assert figure in section
+
+
+def test_the_backups_guide_says_how_far_back_the_stream_reaches():
+    days = timedelta(seconds=STREAM.max_age).days
+    guide = (ROOT / "docs" / "backups.md").read_text()
+    assert f"the events of {days} days" in guide
+    assert f"One older than {days} days" in guide
