@@ -30,9 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INFRA = Path(__file__).parents[1]
 NATS_CONF = [INFRA / "k8s/stores/nats/nats.conf", INFRA / "k8s-prod/cluster.conf"]
-MAX_BYTES = (
-    52_000_000_000  # the servers reserve it when the stream is created
-)
+MAX_BYTES = 52_000_000_000  # the servers reserve it when the stream is created
 AS_IN_PRODUCTION = {"NATS_REPLICAS": "3", "NATS_MAX_BYTES": str(MAX_BYTES)}
 
 
