@@ -77,6 +77,7 @@ async def test_a_full_stream_stops_nobody_and_loses_nothing(small_market):
     assert (await buyer.get(f"/api/orders/{order_id}")).json()["status"] == "created"
     unheard_of = await listed(seller)
     assert (await buyer.get(f"/api/tickets/{unheard_of}")).status_code == 200
+    assert (await order(buyer, unheard_of)).status_code == 503, "it exists, and its event waits"
     cancelled = (await ordered(buyer, other_id))["id"]
     assert (await buyer.delete(f"/api/orders/{cancelled}")).status_code == 204
     assert (await buyer.get("/api/orders")).status_code == 200

@@ -46,6 +46,9 @@ DOWN = (nats.errors.Error, OSError, asyncio.TimeoutError)
 _STREAM_EXISTS = 10058
 _CONSUMER_EXISTS = 10148
 
+_LARGEST_EVENT = 64 * 1024
+"""Bytes."""
+
 log = get_logger(__name__)
 
 
@@ -202,8 +205,9 @@ class Bus:
         return self._is_down or not self._client.is_connected or await self.progress.is_behind(young=young)
 
     async def _consumer(self) -> ConsumerInfo:
-        """Our durable consumer's state. Raises one of DOWN, also if the stream has no leader."""
-        await self.ping()
+        """Our durable consumer's state. Raises one of DOWN, also if the stream has no leader or is full."""
+        if _is_full(await self.stream()):
+            raise nats.errors.Error("the stream is full, so events wait in the outboxes of their publishers")
         info: ConsumerInfo = await self.js.consumer_info(str(STREAM.name), self.name, timeout=2)
         return info
 
@@ -255,3 +259,9 @@ async def connected(url: str, name: str, replicas: int = 1, max_bytes: int = -1)
         yield bus
     finally:
         await bus.close()
+
+
+def _is_full(stream: StreamInfo) -> bool:
+    """Whether the stream may refuse the next event."""
+    limit = stream.config.max_bytes or 0
+    return limit > 0 and stream.state.bytes > limit - min(_LARGEST_EVENT, limit // 20)
