@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
@@ -34,35 +34,30 @@ log = get_logger(__name__)
 
 
 class Consumer:
-    """Creates the consumer, keeps our subjects in its filter, and finds the events that were passed over."""
+    """Creates the consumer, and keeps our subjects in its filter."""
 
     def __init__(self, bus: Bus, service: str, subjects: Iterable[str]) -> None:
         self._bus = bus
         self._service = service
-        self._missed = f"{service}-missed"
         self._subjects = frozenset(subjects)
         self._followed: frozenset[str] = frozenset()
-        self._complete_until: int | None = None
-        """The server has delivered every event of our subjects up to this sequence number."""
-        self._overlap: int | None = None
-        """From this sequence number on the server delivers all of them again, after they were passed over."""
 
     async def ensure(self) -> ConsumerInfo:
         """Create the consumer, or add our subjects to its filter. Raises one of DOWN."""
         while True:
             info = await self._read(self._service)
             if info is None:
-                await self._create(self._service, replace(_SETTINGS, filter_subjects=sorted(self._subjects)))
+                with contextlib.suppress(ConsumerExists):  # another replica was faster
+                    await self._bus.create_consumer(
+                        replace(_SETTINGS, durable_name=self._service, filter_subjects=sorted(self._subjects))
+                    )
                 continue
             self._followed = subjects_of(info.config)
             missing = self._subjects - self._followed if self._followed else frozenset()
-            if missing:
-                await self._add(missing, info.config)
-            elif not _has_settings(info.config):
-                await self._write(info.config, self._followed)
-            else:
-                self._complete_until = _delivered(info)
+            if not missing and _has_settings(info.config):
                 return info
+            log.info("updating the consumer", added=sorted(missing))
+            await self._write(info.config, self._followed | missing)
 
     async def is_removed(self, subject: str) -> bool:
         """Whether the subject was removed from the filter. Raises one of DOWN.
@@ -92,49 +87,6 @@ class Consumer:
         """Raises one of DOWN."""
         return await self._bus.js.pull_subscribe_bind(durable=self._service, stream=_STREAM)
 
-    async def subscribe_missed(self) -> JetStreamContext.PullSubscription | None:
-        """The events passed over while the filter lacked our subjects, or None. Raises one of DOWN."""
-        if await self._read(self._missed) is None:
-            return None
-        return await self._bus.js.pull_subscribe_bind(durable=self._missed, stream=_STREAM)
-
-    async def delete_missed(self) -> bool:
-        """Delete their consumer once it overlaps with the service's own. Raises one of DOWN."""
-        missed = await self._read(self._missed)
-        if missed is None:
-            self._overlap = None
-            return True
-        if self._overlap is None:
-            self._overlap = _delivered(await self.ensure())
-        acknowledged = missed.ack_floor.stream_seq if missed.ack_floor else 0
-        if acknowledged < self._overlap and (missed.num_pending or missed.num_ack_pending):
-            return False
-        with contextlib.suppress(NotFoundError):  # another replica was faster
-            await self._bus.js.delete_consumer(_STREAM, self._missed)
-        self._overlap = None
-        return True
-
-    async def _add(self, missing: frozenset[str], config: ConsumerConfig) -> None:
-        if self._complete_until is None:
-            log.info("adding subjects to the consumer's filter", subjects=sorted(missing))
-        else:
-            # A version older than this module wrote its own filter. The server passes over what does not
-            # match and never looks back, so these events are consumed apart. Their consumer is created before
-            # the filter is restored, so that another replica continues if this process ends in between.
-            log.warning("the consumer's filter was narrowed, restoring it", subjects=sorted(missing))
-            passed_over = replace(
-                _SETTINGS,
-                filter_subjects=sorted(missing),
-                deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=self._complete_until + 1,
-            )
-            await self._create(self._missed, passed_over)
-        await self._write(config, self._followed | missing)
-
-    async def _create(self, name: str, config: ConsumerConfig) -> None:
-        with contextlib.suppress(ConsumerExists):  # another replica was faster
-            await self._bus.create_consumer(replace(config, durable_name=name))
-
     async def _write(self, config: ConsumerConfig, subjects: frozenset[str]) -> None:
         written = replace(
             config,
@@ -157,10 +109,6 @@ class Consumer:
 def subjects_of(config: ConsumerConfig) -> frozenset[str]:
     """The subjects in a filter; empty for a consumer that follows all."""
     return frozenset(config.filter_subjects or ([config.filter_subject] if config.filter_subject else ()))
-
-
-def _delivered(info: ConsumerInfo) -> int:
-    return int(info.delivered.stream_seq) if info.delivered else 0
 
 
 def _has_settings(config: ConsumerConfig) -> bool:

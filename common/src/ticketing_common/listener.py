@@ -104,7 +104,7 @@ class Listener:
         log.info("listening", subjects=sorted(self._handlers))
         subscription = await _until_connected(self._consumer.subscribe)
         async with asyncio.TaskGroup() as beside:
-            jobs = [beside.create_task(job()) for job in (self._measure, self._extend, self._catch_up)]
+            jobs = [beside.create_task(job()) for job in (self._measure, self._extend)]
             async with asyncio.TaskGroup() as handling:
                 await self._consume(subscription, handling, stopping)
             for job in jobs:
@@ -148,17 +148,6 @@ class Listener:
             for message in list(self._in_hand.values()):
                 with contextlib.suppress(*DOWN):
                     await message.in_progress()
-
-    async def _catch_up(self) -> None:
-        """Consumes what was passed over while an old version had narrowed the consumer's filter."""
-        while True:
-            with contextlib.suppress(*DOWN):
-                if subscription := await self._consumer.subscribe_missed():
-                    while not await self._consumer.delete_missed():
-                        messages = await self._fetch(subscription, _BATCH)
-                        await asyncio.gather(*map(self._deliver, messages))
-                    await subscription.unsubscribe()
-            await asyncio.sleep(_MEASURE_EVERY)
 
     async def _fetch(self, subscription: JetStreamContext.PullSubscription, wanted: int) -> list[Msg]:
         try:
