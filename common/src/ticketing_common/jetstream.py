@@ -107,7 +107,7 @@ class Bus:
                 await self.js.add_stream(self._stream)
                 return
             except BadRequestError as error:
-                if error.err_code != _STREAM_EXISTS:  # else another version created it at the same moment
+                if error.err_code != _STREAM_EXISTS:  # else another replica created it at the same moment
                     raise
             stream = await self._stream_config()
         ours = frozenset(self._stream.subjects or ())
