@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self, cast
 from unittest.mock import patch
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pymongo.errors import DuplicateKeyError
 
 from ticketing_common.arrivals import Arrivals
@@ -53,6 +53,9 @@ class Collection:
         self.documents: dict[str, dict[str, Any]] = {}
         self._unique = unique
         self._written = written
+
+    def with_options(self, **_: object) -> Self:
+        return self
 
     async def find_one(
         self, criteria: dict[str, Any], projection: object = None, sort: list[tuple[str, int]] | None = None
@@ -175,8 +178,14 @@ async def _find(_arrivals: object, _identity: str, look: Callable[[], Any], **_:
     return await look()
 
 
-_adapter = functools.cache(TypeAdapter)
-"""Made once, not for every market."""
+def _adapter(kind: Any, *, config: ConfigDict) -> TypeAdapter[Any]:
+    return _cached_adapter(kind, tuple(config.items()))
+
+
+@functools.cache
+def _cached_adapter(kind: Any, config: tuple[tuple[str, Any], ...]) -> TypeAdapter[Any]:
+    """Made once, not for every market."""
+    return TypeAdapter(kind, config=cast("ConfigDict", dict(config)))
 
 
 async def _nothing(*_: object) -> None:
