@@ -43,6 +43,8 @@ SELLER = User("5e11e4", "seller@example.com")
 TO_THE_END = 1_000
 CLAIM: tuple[str, ...] = ("ticket.id", "ticket.n")
 """The unique index of orders.repository."""
+_NO_REQUEST = cast("Any", None)
+"""A route reads its request only for an Idempotency-Key."""
 
 
 class Market:
@@ -100,7 +102,7 @@ class Market:
 
     def sell(self, price: int, steps: int) -> None:
         body = TicketIn(title=f"Seat {price}", price=price)
-        self._answer(ticket_routes.list_for_sale(body, SELLER, self.tickets), steps)
+        self._answer(ticket_routes.list_for_sale(body, SELLER, self.tickets, _NO_REQUEST), steps)
 
     def edit(self, ticket: Ticket, price: int, steps: int) -> None:
         body = TicketIn(title=f"Seat {price}", price=price)
@@ -108,9 +110,8 @@ class Market:
 
     def buy(self, ticket: Ticket, buyer: User, steps: int) -> None:
         window = cast("Any", SimpleNamespace(expiration_window_seconds=WINDOW.total_seconds()))
-        self._answer(
-            order_routes.place_order(OrderIn(ticket_id=ticket.id), buyer, self.orders, window), steps
-        )
+        body = OrderIn(ticket_id=ticket.id)
+        self._answer(order_routes.place_order(body, buyer, self.orders, window, _NO_REQUEST), steps)
 
     def cancel(self, order: Order, steps: int) -> None:
         self._answer(order_routes.cancel_order(order.id, User(order.user_id, ""), self.orders), steps)
