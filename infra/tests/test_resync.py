@@ -38,9 +38,8 @@ async def orders(database, relay):
     return repository
 
 
-async def placed(orders, **facts):
-    ticket = Copy(id=new_id(), title="Opera", price_cents=1000, **facts)
-    window = timedelta(minutes=15)
+async def placed(orders, window=timedelta(minutes=15)):
+    ticket = Copy(id=new_id(), title="Opera", price_cents=1000)
     return await orders.claim(ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), window))
 
 
@@ -137,7 +136,7 @@ async def test_nothing_is_published_about_a_payment_that_nobody_decides_by():
 
 
 async def test_order_whose_expiry_was_lost_expires_after_a_resync(orders, database):
-    order = await placed(orders)
+    order = await placed(orders, window=timedelta(0))
     told = settle(begin(order.id, now() - timedelta(minutes=1)), now())
     await handle(ORDERS, orders, expiration_resync.events_of(told))
     assert ((await orders.get(order.id)).status, (await orders.get(order.id)).reason) == (
