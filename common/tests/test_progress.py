@@ -19,7 +19,9 @@ from ticketing_common.testing import wait_until
 from ticketing_common.testing.jobs import running_job
 from ticketing_common.testing.servers import free_port, nats_server, running
 
-CONSUMER = ConsumerConfig(durable_name="test", ack_policy=AckPolicy.EXPLICIT, filter_subject="ticket.*")
+CONSUMER = ConsumerConfig(
+    durable_name="test", ack_policy=AckPolicy.EXPLICIT, filter_subject=TicketCreated.subject
+)
 
 
 @pytest.fixture(autouse=True)
