@@ -26,6 +26,11 @@ _STORE = "orders-mongo"
 _PROBE_EVERY = 1.0
 """Seconds; in the manifest it is longer."""
 
+_FOR_TESTS = [
+    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=1MB)"),  # else 300 MB at once
+    *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),  # else 15 s
+]
+
 
 class Dns:
     """Which address each name has. It begins empty."""
@@ -152,12 +157,11 @@ class Pod:
             command = command[command.index("mongod") :]
         place = command.index("--bind_ip_all")
         command[place : place + 1] = ["--bind_ip", self.address]
-        # A journal of its usual size would be written before anything else.
-        small = ["--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=1MB)"]
+        command += ["--dbpath", str(self._folder / "db"), *_FOR_TESTS]
         self._has_started = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._localized(word) for word in [*command, "--dbpath", str(self._folder / "db"), *small]],
+                [self._localized(word) for word in command],
                 env=self._environment() | self._dns.environment(),
                 stdout=log,
                 stderr=log,

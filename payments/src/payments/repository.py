@@ -28,8 +28,6 @@ class Payments:
 
     def __init__(self, database: Database, relay: Relay) -> None:
         self._payments = Documents(database, "payments", Payment, relay=relay, announce=announce)
-        # If a crash of MongoDB undoes a lease, work is done twice, no more: no need to wait for the journal.
-        self._leases = self._payments.collection.with_options(write_concern=WriteConcern(w=1, j=False))
         self._events = database["stripe_events"]
         self.arrivals = Arrivals(relay.bus)
         self.something_open = asyncio.Event()
@@ -103,13 +101,17 @@ class Payments:
     async def renew_leases(self, payment_ids: Collection[str], holder: str) -> None:
         """Extend the leases that `holder` still has on these payments."""
         held = {"_id": {"$in": list(payment_ids)}, "lease.holder": holder}
-        await self._leases.update_many(held, {"$set": {"lease": _lease(holder, now())}})
+        await self._without_journal().update_many(held, {"$set": {"lease": _lease(holder, now())}})
 
     async def release(self, payment_id: str, holder: str) -> None:
         """End the lease of `holder`, if it still has it."""
-        await self._leases.update_one(
+        await self._without_journal().update_one(
             {"_id": payment_id, "lease.holder": holder}, {"$unset": {"lease": True}}
         )
+
+    def _without_journal(self) -> Any:
+        """For the leases: if a crash of MongoDB undoes one, work is done twice, no more."""
+        return self._payments.collection.with_options(write_concern=WriteConcern(w=1, j=False))
 
     async def open_all(self) -> None:
         """After a start nothing waits for its time: what the last process had in hand may be in doubt.
