@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -113,7 +114,9 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.started:
-            sys.exit(0)  # uvicorn would wait until the app has started, which waits for MongoDB
+            # uvicorn would wait until the app has started, which waits for MongoDB. Nothing is in hand yet, and
+            # an exception raised here could be caught by whatever is running.
+            os._exit(0)
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
