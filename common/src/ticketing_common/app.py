@@ -114,8 +114,8 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.started:
-            # uvicorn would wait until the app has started, which waits for MongoDB. Nothing is in hand yet, and
-            # an exception raised here could be caught by whatever is running.
+            # uvicorn would wait until the app has started, which waits for MongoDB. Nothing is in hand yet,
+            # and an exception raised here could be caught by whatever is running.
             os._exit(0)
         super().handle_exit(sig, frame)
 
