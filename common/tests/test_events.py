@@ -1,7 +1,6 @@
 """From a document's outbox through the stream to a handler, on a real MongoDB and NATS."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +19,7 @@ from ticketing_common.mongo import Documents, Duplicate, Missing, new_id
 from ticketing_common.outbox import Relay
 from ticketing_common.testing import published, wait_until
 from ticketing_common.testing.events import empty_stream
+from ticketing_common.testing.jobs import running_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +29,6 @@ class Thing(Aggregate):
 
 def announce(thing: Thing) -> TicketCreated:
     return TicketCreated(id=thing.id, version=thing.version, title=thing.title, price=Decimal(1), user_id="u")
-
-
-@asynccontextmanager
-async def job(run):
-    """A background job for the length of the block, stopped as an app stops it."""
-    stopping = asyncio.Event()
-    task = asyncio.create_task(run(stopping))
-    try:
-        yield
-    finally:
-        stopping.set()
-        await asyncio.wait_for(task, 10)
 
 
 def things(database, relay):
@@ -60,7 +48,7 @@ async def test_what_is_written_is_published_in_order_and_leaves_the_outbox(datab
     relay = Relay(bus)
     documents = things(database, relay)
     thing = Thing(id=new_id(), title="a")
-    async with job(relay.run):
+    async with running_job(relay.run):
         await documents.insert(thing)
         await documents.change(lambda t: t.evolve(title="b"), id=thing.id)
         await documents.change(lambda t: t.evolve(title="b"), id=thing.id)  # nothing to write
@@ -78,7 +66,7 @@ async def test_what_a_crash_left_in_an_outbox_is_swept(database, bus):
     relay = Relay(bus)
     documents = things(database, relay)
     await documents.ensure_indexes()
-    async with job(relay.run):
+    async with running_job(relay.run):
         await wait_until(lambda: published(bus, TicketCreated))
     plan = await database.command(
         "explain", {"find": "things", "filter": {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": 1}}}
@@ -97,7 +85,7 @@ async def test_what_cannot_be_published_is_told_by_its_age(database, bus):
     assert 120 <= REGISTRY.get_sample_value("ticketing_outbox_oldest_seconds", {"collection": "things"}) < 150
     relay = Relay(bus)
     things(database, relay)
-    async with job(relay.run):
+    async with running_job(relay.run):
         await reads("ticketing_outbox_oldest_seconds", 0, collection="things")
 
 
@@ -175,7 +163,7 @@ async def publish(bus, title):
 @pytest.mark.parametrize("error", [RuntimeError, EarlierEventUnderWay])
 async def test_what_a_handler_cannot_take_yet_comes_again(bus, database, error):
     inbox = Inbox(failures=3, error=error)
-    async with job(listener(bus, database, inbox).run):
+    async with running_job(listener(bus, database, inbox).run):
         await publish(bus, "a")
 
         async def handled():
@@ -205,7 +193,7 @@ async def test_emptying_the_stream_does_not_make_it_anew(bus):
 
 async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, nats_url, capsys):
     inbox, letters = Inbox(), DeadLetters(database)
-    async with job(listener(bus, database, inbox).run):
+    async with running_job(listener(bus, database, inbox).run):
         await bus.publish_raw("ticket.created", b"\xff{ no event")
         await publish(bus, "behind it")
 
@@ -244,7 +232,7 @@ async def test_secrets_are_hidden_in_the_detail_of_a_dead_letter(bus, database):
 
 async def test_detail_of_a_message_that_does_not_parse_does_not_contain_its_values(bus, database):
     letters = DeadLetters(database)
-    async with job(listener(bus, database, Inbox()).run):
+    async with running_job(listener(bus, database, Inbox()).run):
         await bus.publish_raw("ticket.created", b'{"id": {"a value": 1}, "version": "another value"}')
         (letter,) = await wait_until(lambda: all_letters(letters))
     assert "version" in letter.detail
@@ -260,7 +248,7 @@ async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, data
     await letters.keep(message, "its handler failed", "a bug of yesterday")
     await message.ack()
     await bus.js.purge_stream("TICKETING")
-    async with job(listener(bus, database, inbox).run):
+    async with running_job(listener(bus, database, inbox).run):
         assert await replay(letters, nats_url, []) == 1
 
         async def handled():
@@ -282,7 +270,7 @@ async def test_what_waits_is_measured_and_what_a_command_takes_away(bus, databas
     async def hold(_event, _repository):
         await free.wait()
 
-    async with job(listener(bus, database, hold).run):
+    async with running_job(listener(bus, database, hold).run):
         await reads("ticketing_dead_letters_kept", 1)
         await publish(bus, "a")
         await publish(bus, "b")

@@ -163,10 +163,19 @@ async def test_filter_that_was_narrowed_is_restored(bus, database, nats_url):
         await receives(refunded, await publish_refunded(bus))
 
 
-async def test_versions_that_create_the_consumer_at_once_all_find_their_subjects_in_it(bus):
-    subjects = [f"order.{n}" for n in range(8)]
+async def test_two_versions_that_create_the_consumer_at_once_both_find_their_subjects_in_it(bus):
+    subjects = ["order.1"] * 4 + ["order.2"] * 4
     await asyncio.gather(*(Consumer(bus, "orders", [subject]).ensure() for subject in subjects))
     assert await followed(bus) == set(subjects)
+
+
+async def test_a_subject_that_another_version_overwrote_is_added_by_the_next_check(bus):
+    """NATS cannot compare and set a filter, so of three versions that widen it at once one may lose."""
+    consumers = [Consumer(bus, "orders", [f"order.{n}"]) for n in range(8)]
+    await asyncio.gather(*(consumer.ensure() for consumer in consumers))
+    for consumer in consumers:  # the next check of each
+        await consumer.ensure()
+    assert await followed(bus) == {f"order.{n}" for n in range(8)}
 
 
 async def test_consumer_of_an_old_version_gets_the_present_settings_and_keeps_its_subjects(bus):

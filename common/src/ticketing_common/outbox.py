@@ -31,6 +31,8 @@ INDEX = IndexModel([("outbox.at", 1)], partialFilterExpression={"outbox.0": {"$e
 _QUEUE = 1_000
 _BATCH = 500
 _SWEEP_EVERY = 1.0
+_SWEEPERS = 2
+"""One publishes while the other one reads and removes."""
 _LEFT_BEHIND = timedelta(seconds=2)
 """An event this old was left by a crash or an outage; the process that wrote a younger one publishes it."""
 _LEASE = timedelta(seconds=10)
@@ -79,7 +81,8 @@ class Relay:
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until `stopping` is set, then what is still queued."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sweep_for_ever(stopping))
+            for _ in range(_SWEEPERS):
+                group.create_task(self._sweep_for_ever(stopping))
             await self.bus.connect()
             await self._publish_queued(stopping)
 
@@ -149,31 +152,30 @@ class Relay:
 
     async def _sweep_for_ever(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _SWEEP_EVERY)
             try:
                 for collection in self._collections:
                     while not stopping.is_set() and await self._sweep(collection):
                         pass
             except Exception as error:
                 log.warning("the outbox could not be swept, trying again", reason=repr(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _SWEEP_EVERY)
 
     async def _sweep(self, collection: Any) -> bool:
         """Publish the oldest batch that was left behind. Returns whether there may be another one."""
         at = now()
-        left = {
-            "outbox.0": {"$exists": True},
-            "outbox.at": {"$lt": at - _LEFT_BEHIND},
-            "outbox_lease.until": {"$not": {"$gt": at}},
-        }
-        cursor = collection.find(left, {"outbox.at": 1}).sort("outbox.at", 1).limit(_BATCH)
-        found = await cursor.to_list(_BATCH)
-        oldest = (at - found[0]["outbox"][0]["at"]).total_seconds() if found else 0
-        OUTBOX_OLDEST.labels(collection.name).set(oldest)
-        if not found:
+        left = {"outbox.0": {"$exists": True}, "outbox.at": {"$lt": at - _LEFT_BEHIND}}
+        oldest = await collection.find_one(left, {"outbox.at": 1}, sort=[("outbox.at", 1)])
+        age = (at - oldest["outbox"][0]["at"]).total_seconds() if oldest else 0
+        OUTBOX_OLDEST.labels(collection.name).set(age)
+        if not oldest:
+            return False
+        cursor = collection.find(left | _free(at), {"_id": 1}).sort("outbox.at", 1).limit(_BATCH)
+        found = [document["_id"] for document in await cursor.to_list(_BATCH)]
+        if not found:  # all are claimed
             return False
         await self.bus.ping()
-        batch = await self._lease(collection, [document["_id"] for document in found], at)
+        batch = await self._lease(collection, found, at)
         OUTBOX_SWEPT.inc(sum(len(pending.entries) for pending in batch))
         log.info("publishing events left behind", documents=len(batch))
         return await self._publish(batch, leased=True) and len(found) == _BATCH
@@ -181,8 +183,12 @@ class Relay:
     async def _lease(self, collection: Any, ids: list[str], at: datetime) -> list[_Pending]:
         """Claim those of the documents that no other replica has claimed, so that replicas share the work."""
         lease = {"token": secrets.token_hex(8), "until": at + _LEASE}
-        free = {"_id": {"$in": ids}, "outbox_lease.until": {"$not": {"$gt": at}}}
-        await collection.update_many(free, {"$set": {"outbox_lease": lease}})
+        await collection.update_many({"_id": {"$in": ids}} | _free(at), {"$set": {"outbox_lease": lease}})
         claimed = {"_id": {"$in": ids}, "outbox_lease.token": lease["token"]}
         documents = await collection.find(claimed, {"outbox": 1}).to_list(len(ids))
         return [_Pending(collection, document["_id"], document["outbox"]) for document in documents]
+
+
+def _free(at: datetime) -> dict[str, Any]:
+    """Matches the documents that no replica has claimed."""
+    return {"outbox_lease.until": {"$not": {"$gt": at}}}
