@@ -35,7 +35,7 @@ deploy: ## roll this commit out to kubectl's cluster, and back if that fails (RE
 	@PYTHONPATH=infra/deploy/src $(PYTHON) -m ticketing_deploy.deploy apply --registry $(REGISTRY)
 
 test: venv ## all tests, on real servers, in two processes
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: venv ## formatting, lint, types, import rules
 	@$(BIN)/ruff format --check

@@ -79,7 +79,7 @@ def is_id(text: str) -> bool:
 
 
 def is_young(identity: str) -> bool:
-    """Whether it was made so recently that the event that tells of it may still be in flight."""
+    """Whether it was made so recently that its event may still be in flight."""
     return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL
 
 

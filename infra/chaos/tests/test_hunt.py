@@ -20,9 +20,6 @@ async def test_a_crowd_and_a_saboteur_break_no_promise(tmp_path):
 @pytest.mark.parametrize(
     ("guard", "promise"),
     [
-        ("claim", "one live order"),
-        ("journal", "a change and its event"),
-        ("ledger", "an order not paid for in time is over"),
         ("keys", "one form, one thing"),
         ("filter", "every service ends in agreement"),
     ],

@@ -11,7 +11,7 @@ from ticketing_chaos.history import History
 
 _PEOPLE = 40
 _SECONDS = 45
-"""On two cores these are some 10,000 events."""
+"""Thousands of events, by the machine."""
 
 
 @dataclass

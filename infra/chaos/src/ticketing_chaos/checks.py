@@ -1,4 +1,4 @@
-"""The checker: every check of every promise, held against the evidence."""
+"""The checker: every check of every promise against the evidence."""
 
 from collections.abc import Callable, Iterator
 
