@@ -123,14 +123,14 @@ class Bus:
                 return
 
     async def measure_stream(self) -> None:
-        """Set the gauges of the stream's size, and restore limits that an older version has changed.
+        """Set the gauges of the stream's size, and restore what another version or a command has changed.
 
         Raises one of DOWN.
         """
         info = await self.stream()
         STREAM_BYTES.set(info.state.bytes)
         STREAM_LIMIT_BYTES.set(max(info.config.max_bytes or 0, 0))
-        if (info.config.max_bytes, info.config.max_age) != (self._stream.max_bytes, self._stream.max_age):
+        if _limits(info.config) != _limits(self._stream):
             await self.ensure_stream()
 
     async def _stream_config(self) -> StreamConfig:
@@ -259,6 +259,10 @@ async def connected(url: str, name: str, replicas: int = 1, max_bytes: int = -1)
         yield bus
     finally:
         await bus.close()
+
+
+def _limits(config: StreamConfig) -> tuple[int | None, float | None, int | None]:
+    return config.max_bytes, config.max_age, config.num_replicas
 
 
 def _is_full(stream: StreamInfo) -> bool:

@@ -1,7 +1,7 @@
 """Rebuilding: brings a restored database forward by what its service has published since, before it starts.
 
 Followers drop a version that they have heard, so a change that the backup lacks must be known again before
-anything else is changed; the stream has those of 30 days. Nothing is published here. Afterwards the service's
+anything else is changed; the stream has those of 7 days. Nothing is published here. Afterwards the service's
 consumer is gone: the service makes it again as it starts, and hears the whole stream anew. docs/backups.md
 """
 

@@ -20,7 +20,9 @@ async def main() -> int:
     parser.add_argument("subjects", metavar="SUBJECT", nargs="+", help="such as payment.refunded")
     arguments = parser.parse_args()
     settings = load(NatsSettings, "ticketing_common.unfollow")
-    async with connected(settings.nats_url, "unfollow", settings.nats_replicas) as bus:
+    async with connected(
+        settings.nats_url, "unfollow", settings.nats_replicas, settings.nats_max_bytes
+    ) as bus:
         try:
             left = await Consumer(bus, arguments.service, ()).remove(arguments.subjects)
         except ValueError as error:
