@@ -122,3 +122,11 @@ async def test_thousand_requests_for_unknown_ids_ask_nats_twice(arrivals, bus):
     await asyncio.gather(*(arrivals.find(OLD, Store().look) for _ in range(1_000)))
     rounds = 1 + (time.monotonic() - begun) // 0.5
     assert bus._client.stats["out_msgs"] - before <= 2 * rounds
+
+
+async def test_anonymous_requests_that_wait_leave_room_for_users(arrivals, monkeypatch):
+    monkeypatch.setattr(module, "_MOST_WAITING_ANONYMOUS", 3)
+    async with waiting(arrivals, 3, None):
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(arrivals.find(new_id(), Store().look, patience=60), 10)
+        assert await arrivals.find(new_id(), Store().look, user_id="user", patience=0.1) is None

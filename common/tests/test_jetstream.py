@@ -54,6 +54,23 @@ async def test_who_connects_while_the_server_is_down_is_not_in_the_way_of_coming
         await bus.close()
 
 
+async def test_publishing_before_the_first_connection_leaves_it_able_to_receive_answers(tmp_path):
+    """nats-py makes its inbox with the first request; between two attempts to connect that fails for good."""
+    server = nats_server(free_port(), tmp_path)
+    with running(server) as process:
+        freeze(process)
+        bus = Bus(server.url, "test")
+        connecting = asyncio.create_task(bus.connect())
+        for _ in range(60):
+            with pytest.raises(DOWN):
+                await asyncio.wait_for(bus.publish_raw("ticket.created", b"{}"), 1)
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGCONT)
+        await asyncio.wait_for(connecting, 10)
+        await bus.publish_raw("ticket.created", b"{}")
+        await bus.close()
+
+
 async def test_after_an_outage_others_may_still_be_publishing_what_they_wrote_meanwhile(tmp_path):
     """So nothing young is called unknown just then."""
     server = nats_server(free_port(), tmp_path)

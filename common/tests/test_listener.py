@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 from nats.js.api import ConsumerConfig
+from pymongo.errors import ConnectionFailure
 
 from ticketing_common import listener as listening
 from ticketing_common import mongo, unfollow
@@ -291,6 +292,19 @@ async def test_frozen_mongodb_causes_no_second_delivery(bus, nats_url, tmp_path)
             assert await deliveries(bus) == 3
         assert await DeadLetters(database).count() == 0
         database.client.close()
+
+
+async def test_event_held_by_a_replica_that_does_not_reach_mongodb_is_handled_by_another(
+    bus, database, letters, nats_url, monkeypatch
+):
+    monkeypatch.setattr(listening, "_HELD", 0.5)
+    cut_off, healthy = Inbox(*[ConnectionFailure("no route")] * 1_000), Inbox()
+    async with listener(nats_url, database, {PaymentFailed: cut_off}):
+        sent = await publish_failed(bus, 20)  # more than it has in hand at once
+        async with listener(nats_url, database, {PaymentFailed: healthy}):
+            await receives(healthy, sent)
+    assert cut_off.orders == []
+    assert await letters.count() == 0
 
 
 async def test_outage_of_both_stores_makes_no_dead_letter(tmp_path):

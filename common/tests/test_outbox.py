@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from prometheus_client import REGISTRY
 
 from ticketing_common import mongo, outbox
 from ticketing_common.aggregate import Aggregate
 from ticketing_common.clock import now
+from ticketing_common.errors import Unavailable
 from ticketing_common.events import TicketUpdated
 from ticketing_common.jetstream import Bus, connected
 from ticketing_common.mongo import Documents, new_id
@@ -182,3 +184,35 @@ async def test_documents_beyond_the_queue_are_left_to_the_sweep(database, bus, m
     async with running_job(relay.run):
         await all_published(database)
     assert len(await published(bus, TicketUpdated)) == 5
+
+
+async def test_document_with_many_events_is_left_to_the_sweep_and_published_in_order(
+    database, bus, monkeypatch
+):
+    monkeypatch.setattr(outbox, "_BATCH_OF_DOCUMENT", 5)
+    relay = Relay(bus)
+    documents = things(database, relay)
+    await documents.insert(thing := Thing(id=new_id()))
+    for n in range(20):
+        await documents.change(lambda t, n=n: t.evolve(title=str(n)), id=thing.id)
+    assert max(len(pending.entries) for pending in relay._queue._queue) == outbox.QUEUED
+    async with running_job(relay.run):
+        await all_published(database)
+    assert await versions_in_stream(bus) == {thing.id: list(range(21))}
+
+
+async def test_change_is_refused_while_too_many_events_of_the_document_wait(database, bus, monkeypatch):
+    monkeypatch.setattr(mongo, "LONGEST", 3)
+    documents = things(database, Relay(Bus("", "cut off")))
+    await documents.insert(thing := Thing(id=new_id()))
+    for n in range(2):
+        await documents.change(lambda t, n=n: t.evolve(title=str(n)), id=thing.id)
+    with pytest.raises(Unavailable):
+        await documents.change(lambda t: t.evolve(title="one too many"), id=thing.id)
+    relay = Relay(bus)
+    documents = things(database, relay)
+    async with running_job(relay.run):
+        await all_published(database)
+        await documents.change(lambda t: t.evolve(title="fits again"), id=thing.id)
+        await all_published(database)
+    assert await versions_in_stream(bus) == {thing.id: [0, 1, 2, 3]}

@@ -1,5 +1,6 @@
 """What the orders service shows beyond a single order: lists, sales, and who may still buy a ticket."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -131,6 +132,16 @@ async def test_anybody_sees_whether_a_ticket_is_held_and_until_when(client, orde
     assert await hold() == sold
     await orders.change(order.id, refund)
     assert await hold() == free
+
+
+async def test_the_hold_of_a_ticket_whose_event_is_still_in_flight_is_waited_for(client, bus):
+    ticket_id = new_id()
+    asking = asyncio.create_task(client.get(f"/api/orders/holds/{ticket_id}"))
+    await asyncio.sleep(0.5)
+    await bus.publish(
+        TicketCreated(id=ticket_id, version=0, title="Opera", price=Decimal("19.99"), user_id=SELLER.id)
+    )
+    assert (await asking).status_code == 200
 
 
 @pytest.mark.parametrize("ticket_id", ["unknown", "f" * 24, "0" * 24])

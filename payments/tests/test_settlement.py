@@ -74,6 +74,16 @@ async def until_captured(payments, due):
     await wait_until(captured)
 
 
+async def test_payment_that_this_version_cannot_read_holds_no_other_up(payments, database, make_due, replica):
+    (newer,) = await make_due(1)
+    long_due = {"status": "of a later release", "settle_at": newer.settle_at - timedelta(hours=1)}
+    await database["payments"].update_one({"_id": newer.id}, {"$set": long_due})
+    due = await make_due(3)
+    async with replica() as running:
+        await until_captured(payments, due)
+        assert not running.done()
+
+
 async def test_replicas_settle_each_payment_once(payments, make_due, replica, stripe_api):
     due = await make_due(10)
     stripe_api.fault(kind="delay", seconds=1.5, operation=CAPTURE)

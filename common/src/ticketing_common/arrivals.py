@@ -15,12 +15,15 @@ from nats.aio.msg import Msg
 
 from ticketing_common.errors import Unavailable
 from ticketing_common.jetstream import DOWN, Bus
-from ticketing_common.mongo import is_id, is_young
+from ticketing_common.mongo import is_id, made_at
+from ticketing_common.progress import is_young
 
 _PATIENCE = 2.0
 """Seconds that a request waits at most."""
 _MOST_WAITING = 256
 _MOST_WAITING_PER_USER = 4
+_MOST_WAITING_ANONYMOUS = 64
+"""Together, so that they leave room for users."""
 
 T = TypeVar("T")
 
@@ -63,10 +66,9 @@ class Arrivals:
             found = await look()
             if found is not None or not is_id(identity):
                 return found
-            young = is_young(identity)
-            if young and patience:
+            if is_young(made_at(identity)):
                 await self._wait(arrived, user_id, patience)
-        is_behind = not arrived.is_set() and await self._bus.is_behind(young=young)
+        is_behind = not arrived.is_set() and await self._bus.is_behind(made_at(identity))
         found = await look()
         if found is None and is_behind:
             raise Unavailable
@@ -87,8 +89,8 @@ class Arrivals:
 
     async def _wait(self, arrived: asyncio.Event, user_id: str | None, patience: float) -> None:
         """Raises Unavailable if there is no room for one more waiting request."""
-        of_user = 0 if user_id is None else self._waiting[user_id]
-        if of_user >= _MOST_WAITING_PER_USER or self._waiting.total() >= _MOST_WAITING:
+        most = _MOST_WAITING_ANONYMOUS if user_id is None else _MOST_WAITING_PER_USER
+        if self._waiting[user_id] >= most or self._waiting.total() >= _MOST_WAITING:
             raise Unavailable
         self._waiting[user_id] += 1
         try:

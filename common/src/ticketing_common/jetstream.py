@@ -90,6 +90,7 @@ class Bus:
                 reconnected_cb=self._on_reconnected,
             )
             self._begun = True
+            self.progress.note_start()
             self._end_outage()
             while True:
                 try:
@@ -184,6 +185,9 @@ class Bus:
 
         `written_at` is when its publisher wrote it: long before, if it waited in an outbox.
         """
+        # A first request between two attempts to connect would leave nats-py without an inbox for ever.
+        if not self._client.is_connected:
+            raise nats.errors.ConnectionClosedError
         headers = {"traceparent": trace or traceparent()}
         if event_id is not None:
             headers["Nats-Msg-Id"] = event_id
@@ -200,9 +204,9 @@ class Bus:
         info = await self.js.consumer_info(str(STREAM.name), consumer, timeout=2)
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
-    async def is_behind(self, *, young: bool = True) -> bool:
+    async def is_behind(self, made_at: datetime | None = None) -> bool:
         """Whether events that this service follows may be missing, for which see `Progress.is_behind`."""
-        return self._is_down or not self._client.is_connected or await self.progress.is_behind(young=young)
+        return self._is_down or not self._client.is_connected or await self.progress.is_behind(made_at)
 
     async def _consumer(self) -> ConsumerInfo:
         """Our durable consumer's state. Raises one of DOWN, also if the stream has no leader or is full."""

@@ -8,12 +8,14 @@ Each delivery ends in one of these ways, counted by `ticketing_events_handled_to
 - unknown: only another version of the service follows its subject; put back.
 - removed: no version of the service follows its subject any more; acknowledged.
 - dead: it does not parse, or was early or failed too often; kept as a dead letter, then acknowledged.
-Only early and failed count towards the dead letter. While a store is down the event is held and retried.
+- store down: MongoDB was out of reach for 15 s; put back, for a replica that reaches it.
+Only early and failed count towards the dead letter.
 """
 
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -59,6 +61,8 @@ redeliveries to new messages, so this must stay far below what one replica can t
 _EXTEND_EVERY = 1.0
 """Seconds; the consumer's ack_wait is twice that."""
 _STORE_RETRY = 0.5
+_HELD = 15.0
+"""Seconds for which an event is held and retried while MongoDB is out of this replica's reach."""
 _MEASURE_EVERY = 5.0
 
 T = TypeVar("T")
@@ -75,6 +79,10 @@ class _Outcome(NamedTuple):
     name: str
     redeliver_after: float | None = None
     """Seconds; None: it is acknowledged."""
+
+
+class _StoreDown(Exception):
+    """MongoDB was out of reach for as long as an event is held."""
 
 
 class Listener:
@@ -171,6 +179,8 @@ class Listener:
         try:
             with EVENT_SECONDS.labels(message.subject).time():
                 outcome = await self._outcome(message)
+        except _StoreDown:
+            outcome = _Outcome("store down", _at_random(1.0))
         finally:
             del self._in_hand[id(message)]
         EVENTS_HANDLED.labels(message.subject, outcome.name).inc()
@@ -194,6 +204,8 @@ class Listener:
             await _until_stored(lambda: handler(event, self._repository), message)
         except NotDueYet as early:
             return _Outcome("not due", max((early.due_at - now()).total_seconds(), 0.0))
+        except _StoreDown:
+            raise
         except EarlierEventUnderWay as early:
             return await self._put_back(message, "early", "the event before it never came", str(early))
         except Exception as error:
@@ -210,9 +222,7 @@ class Listener:
         except DOWN as error:
             log.debug("filter not read", reason=repr(error))
         growing = min(put_back_delay(message.metadata.num_delivered), 1.0)
-        # At random, because replicas ask for messages in regular turns: the same one would get it each time.
-        delay = max(growing, self._unacknowledged / _UNKNOWN_RATE) * random.uniform(0.5, 1.5)
-        return _Outcome("unknown", delay)
+        return _Outcome("unknown", _at_random(max(growing, self._unacknowledged / _UNKNOWN_RATE)))
 
     async def _put_back(self, message: Msg, outcome: str, reason: str, detail: str) -> _Outcome:
         """Put back what was early or failed, or bury it after MAX_FAILURES."""
@@ -231,13 +241,21 @@ class Listener:
         return _Outcome("dead")
 
 
+def _at_random(seconds: float) -> float:
+    """Around that. Replicas ask for messages in regular turns, so the same one would get it each time."""
+    return seconds * random.uniform(0.5, 1.5)
+
+
 async def _until_stored(call: Callable[[], Awaitable[T]], message: Msg) -> T:
-    """Repeat a call while MongoDB is down. The message stays in hand, which uses up no delivery."""
+    """Repeat a call while MongoDB is down, and the message stays in hand. Raises _StoreDown after 15 s."""
+    begun = time.monotonic()
     while True:
         try:
             return await call()
         except mongo.DOWN as error:
             log.warning("the store is down, holding the event", subject=message.subject, reason=repr(error))
+            if time.monotonic() - begun > _HELD:
+                raise _StoreDown from error
             await asyncio.sleep(_STORE_RETRY)
 
 

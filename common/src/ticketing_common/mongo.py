@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -23,12 +23,11 @@ from pymongo import IndexModel, WriteConcern
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, WriteConcernError
 
 from ticketing_common.aggregate import Aggregate, follows
-from ticketing_common.clock import now
 from ticketing_common.errors import Unavailable
 from ticketing_common.events import Event
 from ticketing_common.idempotency import KeyTaken
 from ticketing_common.outbox import INDEX as OUTBOX_INDEX
-from ticketing_common.outbox import Relay, entry
+from ticketing_common.outbox import LONGEST, QUEUED, Relay, entry
 
 DOWN = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
 """What the driver raises when the server is out of reach, too slow, loses its primary, or is just stopping:
@@ -37,7 +36,6 @@ then a write may be done, but is not promised to last."""
 Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
 
 _ID = re.compile(r"[0-9a-f]{24}")
-_ARRIVAL = timedelta(seconds=30)
 _WRITERS = 50
 
 A = TypeVar("A", bound=Aggregate)
@@ -78,9 +76,9 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def is_young(identity: str) -> bool:
-    """Whether it was made so recently that its event may still be in flight."""
-    return is_id(identity) and abs(now() - ObjectId(identity).generation_time) < _ARRIVAL
+def made_at(identity: str) -> datetime | None:
+    """When it was made, to the second; None if it is no identity."""
+    return ObjectId(identity).generation_time if is_id(identity) else None
 
 
 class Missing(Exception):
@@ -186,10 +184,12 @@ class Documents(Generic[A]):
         """Replace an aggregate by what `decide` makes of it, one version up, and announce it.
 
         `decide` is pure: it is called again when another writer came first. An unchanged aggregate is
-        not written. Raises Missing, Unavailable when 50 other writers came first, and what `decide` raises.
+        not written. Raises Missing, Unavailable when 50 other writers came first or 1,000 of the document's
+        events wait to be published, and what `decide` raises.
         """
         for attempt in range(_WRITERS):
-            document = await self.collection.find_one(_criteria(equals), self._fields | {"outbox": 1})
+            outbox = {"outbox": {"$slice": QUEUED}}
+            document = await self.collection.find_one(_criteria(equals), self._fields | outbox)
             unpublished = document.pop("outbox", []) if document else []
             before = self._load(document)
             if before is None:
@@ -199,10 +199,12 @@ class Documents(Generic[A]):
                 return before
             after = replace(after, version=before.version + 1)
             entries = self._entries(after)
+            as_read: dict[str, Any] = {"_id": before.id, "version": before.version}
             update: dict[str, Any] = {"$set": self._dump(after) | derive(after)}
             if entries:
+                as_read[f"outbox.{LONGEST - 1}"] = {"$exists": False}
                 update["$push"] = {"outbox": {"$each": entries}}
-            result = await self.collection.update_one({"_id": before.id, "version": before.version}, update)
+            result = await self.collection.update_one(as_read, update)
             if result.matched_count:
                 if entries:
                     # With the earlier ones, which must be published first.
@@ -223,7 +225,7 @@ class Documents(Generic[A]):
         if before is None:
             try:
                 await self.collection.insert_one(self._dump(after))
-            except DuplicateKeyError:  # delivered twice at once: the other one has it
+            except DuplicateKeyError:  # delivered twice; like any write it is answered once a majority has it
                 return None
         else:
             await self.collection.update_one(

@@ -28,15 +28,20 @@ from ticketing_common.tracing import traceparent
 
 INDEX = IndexModel([("outbox.at", 1)], partialFilterExpression={"outbox.0": {"$exists": True}}, name="outbox")
 
+QUEUED = 8
+"""A document with more unpublished events is left to the sweep, so that the queue stays small."""
+LONGEST = 1_000
+"""Events that may wait in one document: MongoDB limits it to 16 MB."""
 _QUEUE = 1_000
 _BATCH = 500
-_SWEEP_EVERY = 1.0
+_BATCH_OF_DOCUMENT = 100
+_SWEEP_EVERY = 0.5
 _SWEEPERS = 2
 """One publishes while the other one reads and removes."""
-_LEFT_BEHIND = timedelta(seconds=2)
+_LEFT_BEHIND = timedelta(seconds=1)
 """An event this old was left by a crash or an outage; the process that wrote a younger one publishes it."""
-_LEASE = timedelta(seconds=10)
-"""Longer than a batch takes: a publication times out after 5 s. It ends by itself after a kill."""
+_LEASE = timedelta(seconds=6)
+"""Longer than a publication, which times out after 5 s. It ends by itself after a kill."""
 
 log = get_logger(__name__)
 
@@ -75,7 +80,9 @@ class Relay:
 
     def wake(self, collection: Any, document: str, entries: Sequence[dict[str, Any]]) -> None:
         """Queue a document just written, with all the events in its outbox, oldest first. Never waits."""
-        with contextlib.suppress(asyncio.QueueFull):  # the sweep finds it
+        if len(entries) > QUEUED:  # the sweep finds it
+            return
+        with contextlib.suppress(asyncio.QueueFull):
             self._queue.put_nowait(_Pending(collection, document, entries))
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -185,7 +192,8 @@ class Relay:
         lease = {"token": secrets.token_hex(8), "until": at + _LEASE}
         await collection.update_many({"_id": {"$in": ids}} | _free(at), {"$set": {"outbox_lease": lease}})
         claimed = {"_id": {"$in": ids}, "outbox_lease.token": lease["token"]}
-        documents = await collection.find(claimed, {"outbox": 1}).to_list(len(ids))
+        oldest = {"version": 1, "outbox": {"$slice": _BATCH_OF_DOCUMENT}}
+        documents = await collection.find(claimed, oldest).to_list(len(ids))
         return [_Pending(collection, document["_id"], document["outbox"]) for document in documents]
 
 

@@ -108,7 +108,7 @@ class Orders:
         return Takings(reserved=reserved, sold=sold, earnings_cents=earnings_cents)
 
     async def ticket(self, ticket_id: str, user_id: str | None = None) -> Ticket:
-        """Our copy of a ticket; waits for one listed a moment ago, on behalf of a user.
+        """Our copy of a ticket; waits for one listed a moment ago, on behalf of a user or (None) of anybody.
 
         Raises NoSuchTicket, Unavailable.
         """
@@ -119,10 +119,8 @@ class Orders:
         return ticket
 
     async def require_ticket(self, ticket_id: str) -> None:
-        """Raises NoSuchTicket, Unavailable. Waits for nothing, since anybody may ask."""
-        look = partial(self._tickets.find, id=ticket_id)
-        if await self.arrivals.find(ticket_id, look, patience=0) is None:
-            raise NoSuchTicket
+        """Raises NoSuchTicket, Unavailable."""
+        await self.ticket(ticket_id)
 
     async def follow_ticket(self, ticket: Ticket) -> None:
         """Keep this as our copy, unless ours is newer.

@@ -124,8 +124,10 @@ class Payments:
 
     async def due_longest(self) -> datetime | None:
         """Since when Stripe is to be told of what has waited longest."""
-        longest = await self._payments.page({"due_since": _TIME}, 1, by="due_since")
-        return longest[0].due_since if longest else None
+        longest = await self._payments.collection.find_one(
+            {"due_since": _TIME}, {"due_since": 1}, sort=[("due_since", ASCENDING)]
+        )
+        return longest["due_since"] if longest else None
 
     async def page(self, since: str, until: str, limit: int) -> list[Payment]:
         """At most `limit` payments with ids after `since` and before `until`, in that order."""

@@ -3,6 +3,8 @@
 import asyncio
 from functools import partial
 
+from pydantic import ValidationError
+
 from payments.agreement import disagreements, report
 from payments.intent import make_intent
 from payments.metrics import OLDEST_DUE
@@ -55,12 +57,19 @@ class _Settlement:
             renewing.cancel()
 
     async def _fill_slots(self, settlements: asyncio.TaskGroup) -> None:
-        try:
-            while len(self._leased) < _SLOTS and (payment := await self._payments.claim_due(self._holder)):
-                self._leased.add(payment.id)
-                settlements.create_task(self._settle_leased(payment))
-        except mongo.DOWN as error:
-            log.warning("can't claim payments, trying again", reason=str(error)[:200])
+        while len(self._leased) < _SLOTS:
+            try:
+                payment = await self._payments.claim_due(self._holder)
+            except ValidationError as error:  # another version wrote it, and settles it
+                log.error("a payment that this version can't read is leased and left", reason=str(error))
+                continue
+            except mongo.DOWN as error:
+                log.warning("can't claim payments, trying again", reason=str(error)[:200])
+                return
+            if payment is None:
+                return
+            self._leased.add(payment.id)
+            settlements.create_task(self._settle_leased(payment))
 
     async def _settle_leased(self, payment: Payment) -> None:
         try:

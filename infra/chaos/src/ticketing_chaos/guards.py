@@ -174,7 +174,7 @@ def _no_keys() -> None:
 
 
 def _never_behind() -> None:
-    async def is_behind(_bus: Any, **_: Any) -> bool:
+    async def is_behind(_bus: Any, *_: Any) -> bool:
         return False
 
     _replace("ticketing_common.jetstream:Bus", "is_behind", is_behind)
