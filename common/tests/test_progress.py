@@ -15,7 +15,7 @@ from ticketing_common.events import TicketCreated
 from ticketing_common.jetstream import STREAM, Bus, connected
 from ticketing_common.listener import Listener
 from ticketing_common.mongo import new_id
-from ticketing_common.testing import wait_until
+from ticketing_common.testing import published, wait_until
 from ticketing_common.testing.jobs import running_job
 from ticketing_common.testing.servers import free_port, nats_server, running
 
@@ -178,6 +178,7 @@ async def test_time_of_writing_is_published_with_an_event_from_an_outbox(nats_ur
         relay = Relay(own)
         relay.sweeps(database["things"])
         async with running_job(relay.run), listening(bus, database, take_in):
+            await wait_until(lambda: published(bus, TicketCreated))
             await wait_until(lambda: behind(bus))
             message = await bus.js.get_msg(STREAM.name, subject=event.subject, seq=1, next=True)
             told = progress.datetime.fromisoformat(message.headers[progress.WRITTEN_AT])

