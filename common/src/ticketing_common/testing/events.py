@@ -37,7 +37,7 @@ async def is_listening(bus: Bus, service: str) -> bool:
 
 
 async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 30.0) -> T:
-    """The first truthy answer of the probe. AssertionError if none comes; machines may stop for ten seconds."""
+    """The first truthy answer of the probe. AssertionError if none comes; a machine may stop for 10 s."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (answer := await probe()):
         assert asyncio.get_running_loop().time() < deadline, (
