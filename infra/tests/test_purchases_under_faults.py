@@ -1,4 +1,4 @@
-"""A hundred and fifty purchases while Stripe errs, answers are lost and the payments service is killed."""
+"""Three hundred purchases while Stripe errs, answers are lost and the payments service is killed."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from market import kept_of, listed, ordered, pay, refund, until_accepted, until_
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PURCHASES = 150
+PURCHASES = 300
 SEED = 20261124
 AT_ONCE = 12
 
@@ -86,7 +86,7 @@ class Purchases:
             await self.market.stack.start("payments")
 
 
-async def test_a_hundred_and_fifty_purchases_under_faults_leave_the_money_right(market):
+async def test_three_hundred_purchases_under_faults_leave_the_money_right(market):
     seller = await market.person()
     purchases = Purchases(market, seller, [await market.person() for _ in range(AT_ONCE)])
     for n, rule in enumerate(FAULTS):

@@ -62,13 +62,14 @@ class Arrivals:
         Waits up to `patience` seconds for an id made within the last 30 seconds. Raises Unavailable if it is
         not found and its event may be missing, or if too many requests wait already, of this user or in all.
         """
+        made = made_at(identity)
         with self._notice(identity) as arrived:
             found = await look()
-            if found is not None or not is_id(identity):
+            if found is not None or made is None:
                 return found
-            if is_young(made_at(identity)):
+            if is_young(made):
                 await self._wait(arrived, user_id, patience)
-        is_behind = not arrived.is_set() and await self._bus.is_behind(made_at(identity))
+        is_behind = not arrived.is_set() and await self._bus.is_behind(made)
         found = await look()
         if found is None and is_behind:
             raise Unavailable

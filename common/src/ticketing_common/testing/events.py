@@ -36,8 +36,8 @@ async def is_listening(bus: Bus, service: str) -> bool:
     return True
 
 
-async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 30.0) -> T:
-    """The first truthy answer of the probe. AssertionError if none comes; a machine may stop for 10 s."""
+async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 10.0) -> T:
+    """The first truthy answer of the probe; an assertion error when none comes in time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (answer := await probe()):
         assert asyncio.get_running_loop().time() < deadline, (
