@@ -33,6 +33,7 @@ from ticketing_common.events import Event
 from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.logs import get_logger
 from ticketing_common.metrics import DEAD_LETTERS, EVENT_SECONDS, EVENTS_HANDLED, EVENTS_WAITING
+from ticketing_common.tasks import cancel_and_wait
 from ticketing_common.tracing import continue_trace
 
 Handler = Callable[[Any, Any], Awaitable[object]]
@@ -115,8 +116,7 @@ class Listener:
             jobs = [beside.create_task(job()) for job in (self._measure, self._extend)]
             async with asyncio.TaskGroup() as handling:
                 await self._consume(subscription, handling, stopping)
-            for job in jobs:
-                job.cancel()
+            await cancel_and_wait(*jobs)
 
     async def _consume(
         self,

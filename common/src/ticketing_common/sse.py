@@ -8,6 +8,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ticketing_common.logs import get_logger
+from ticketing_common.tasks import cancel_and_wait
 
 COMMENT = b":\n\n"
 """What a client ignores; it keeps the connection from looking dead."""
@@ -45,9 +46,7 @@ class EventStream(StreamingResponse):
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
+            await cancel_and_wait(*ends)
             await self._chunks.aclose()
         if not sending.cancelled():
             sending.result()

@@ -20,6 +20,7 @@ from ticketing_common.events import TicketCreated, TicketUpdated
 from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.logs import get_logger
 from ticketing_common.tail import Position, Stored, read, tail
+from ticketing_common.tasks import cancel_and_wait
 from tickets.schemas import TicketOut
 
 HEARTBEAT = 15.0
@@ -60,7 +61,7 @@ class Feed:
         async with asyncio.TaskGroup() as group:
             following = group.create_task(self._follow())
             await stopping.wait()
-            following.cancel()
+            await cancel_and_wait(following)
 
     def listen(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
         """Every event from now on, or all behind the one that was seen last, where that can be told."""

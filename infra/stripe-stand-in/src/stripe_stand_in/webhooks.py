@@ -54,7 +54,8 @@ class Chores:
                     self._something_new.clear()
                     wait = self._begin_what_is_due(http)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._something_new.wait(), wait)
+                        async with asyncio.timeout(wait):
+                            await self._something_new.wait()
             finally:
                 for task in self._in_hand.values():
                     task.cancel()
