@@ -3,7 +3,7 @@ import asyncio
 from ticketing_common.tasks import cancel_and_wait
 
 
-async def test_a_task_whose_answer_arrives_with_its_cancellation_ends_too():
+async def test_task_ends_even_if_an_answer_arrives_with_its_cancellation():
     answers = []
 
     async def ask_again_and_again():
@@ -19,7 +19,7 @@ async def test_a_task_whose_answer_arrives_with_its_cancellation_ends_too():
     assert asking.cancelled()
 
 
-async def test_what_has_already_ended_needs_no_cancellation():
+async def test_task_that_has_ended_keeps_its_result():
     async def fail():
         raise RuntimeError
 
