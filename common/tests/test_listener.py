@@ -16,6 +16,7 @@ from ticketing_common.aggregate import EarlierEventUnderWay, NotDueYet
 from ticketing_common.clock import now
 from ticketing_common.consumer import Consumer, subjects_of
 from ticketing_common.dead_letters import DeadLetters
+from ticketing_common.errors import Unavailable
 from ticketing_common.events import PaymentFailed, PaymentRefunded
 from ticketing_common.jetstream import DOWN, Bus, connected
 from ticketing_common.listener import MAX_FAILURES, Listener
@@ -304,6 +305,27 @@ async def test_event_held_by_a_replica_that_does_not_reach_mongodb_is_handled_by
         async with listener(nats_url, database, {PaymentFailed: healthy}):
             await receives(healthy, sent)
     assert cut_off.orders == []
+    assert await letters.count() == 0
+
+
+async def test_replica_that_does_not_reach_mongodb_takes_no_more_events(bus, database, nats_url, monkeypatch):
+    monkeypatch.setattr(listening, "_HELD", 0.5)
+    unreachable = mongo.connect(f"mongodb://127.0.0.1:{free_port()}/test")
+    cut_off, healthy = Inbox(*[ConnectionFailure("no route")] * 1_000), Inbox()
+    async with listener(nats_url, unreachable, {PaymentFailed: cut_off}):
+        sent = await publish_failed(bus, 20)
+        async with listener(nats_url, database, {PaymentFailed: healthy}):
+            await receives(healthy, sent)
+            calls = cut_off.calls
+            await receives(healthy, sent | await publish_failed(bus, 50))
+            assert cut_off.calls == calls
+    unreachable.client.close()
+
+
+async def test_change_that_is_refused_for_the_moment_is_no_failure(bus, database, letters, nats_url):
+    inbox = Inbox(*[Unavailable()] * (MAX_FAILURES + 1))
+    async with listener(nats_url, database, {PaymentFailed: inbox}):
+        await receives(inbox, await publish_failed(bus), 40)
     assert await letters.count() == 0
 
 

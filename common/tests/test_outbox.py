@@ -203,12 +203,20 @@ async def test_document_with_many_events_is_left_to_the_sweep_and_published_in_o
 
 async def test_change_is_refused_while_too_many_events_of_the_document_wait(database, bus, monkeypatch):
     monkeypatch.setattr(mongo, "LONGEST", 3)
+    monkeypatch.setattr(mongo, "QUEUED", 3)
+    attempts = []
+
+    def retitle(thing):
+        attempts.append(thing)
+        return thing.evolve(title="one too many")
+
     documents = things(database, Relay(Bus("", "cut off")))
     await documents.insert(thing := Thing(id=new_id()))
     for n in range(2):
         await documents.change(lambda t, n=n: t.evolve(title=str(n)), id=thing.id)
     with pytest.raises(Unavailable):
-        await documents.change(lambda t: t.evolve(title="one too many"), id=thing.id)
+        await documents.change(retitle, id=thing.id)
+    assert len(attempts) == 1
     relay = Relay(bus)
     documents = things(database, relay)
     async with running_job(relay.run):

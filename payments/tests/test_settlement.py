@@ -74,14 +74,43 @@ async def until_captured(payments, due):
     await wait_until(captured)
 
 
-async def test_payment_that_this_version_cannot_read_holds_no_other_up(payments, database, make_due, replica):
+@pytest.mark.parametrize(
+    "unreadable", [{"status": "of a later release"}, {"amount_cents": "of another type"}]
+)
+async def test_payment_that_this_version_cannot_read_holds_no_other_up(
+    payments, database, make_due, replica, unreadable
+):
     (newer,) = await make_due(1)
-    long_due = {"status": "of a later release", "settle_at": newer.settle_at - timedelta(hours=1)}
+    long_due = unreadable | {"settle_at": newer.settle_at - timedelta(hours=1)}
     await database["payments"].update_one({"_id": newer.id}, {"$set": long_due})
     due = await make_due(3)
     async with replica() as running:
         await until_captured(payments, due)
         assert not running.done()
+
+
+async def test_payment_in_a_status_of_a_later_version_is_left_to_that_version(payments, database, make_due):
+    (newer,) = await make_due(1)
+    await database["payments"].update_one({"_id": newer.id}, {"$set": {"status": "of a later release"}})
+    assert await payments.claim_due("this version") is None
+    assert "lease" not in await database["payments"].find_one({"_id": newer.id})
+
+
+async def test_payment_that_a_later_version_changes_during_its_settlement_does_not_end_the_others(
+    payments, database, make_due, replica, stripe_api
+):
+    stripe_api.fault(kind="delay", seconds=1, operation=CAPTURE)
+    (changed,) = await make_due(1)
+    async with replica() as running:
+        await wait_until(lambda: is_leased(database, changed))
+        await database["payments"].update_one({"_id": changed.id}, {"$set": {"status": "of a later release"}})
+        await until_captured(payments, await make_due(3))
+        await asyncio.sleep(1)
+        assert not running.done()
+
+
+async def is_leased(database, payment):
+    return "lease" in await database["payments"].find_one({"_id": payment.id})
 
 
 async def test_replicas_settle_each_payment_once(payments, make_due, replica, stripe_api):

@@ -131,7 +131,9 @@ class Bus:
         info = await self.stream()
         STREAM_BYTES.set(info.state.bytes)
         STREAM_LIMIT_BYTES.set(max(info.config.max_bytes or 0, 0))
-        if _limits(info.config) != _limits(self._stream):
+        # More replicas than ours are left: while versions with other numbers run, each would write its own.
+        fewer = (info.config.num_replicas or 1) < (self._stream.num_replicas or 1)
+        if fewer or _limits(info.config) != _limits(self._stream):
             await self.ensure_stream()
 
     async def _stream_config(self) -> StreamConfig:
@@ -265,8 +267,8 @@ async def connected(url: str, name: str, replicas: int = 1, max_bytes: int = -1)
         await bus.close()
 
 
-def _limits(config: StreamConfig) -> tuple[int | None, float | None, int | None]:
-    return config.max_bytes, config.max_age, config.num_replicas
+def _limits(config: StreamConfig) -> tuple[int | None, float | None]:
+    return config.max_bytes, config.max_age
 
 
 def _is_full(stream: StreamInfo) -> bool:

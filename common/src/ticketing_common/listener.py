@@ -8,7 +8,8 @@ Each delivery ends in one of these ways, counted by `ticketing_events_handled_to
 - unknown: only another version of the service follows its subject; put back.
 - removed: no version of the service follows its subject any more; acknowledged.
 - dead: it does not parse, or was early or failed too often; kept as a dead letter, then acknowledged.
-- store down: MongoDB was out of reach for 15 s; put back, for a replica that reaches it.
+- store down: MongoDB was out of reach for 15 s, or refuses the change for the moment; put back, for a
+  replica that reaches it. This one fetches no more until MongoDB answers it.
 Only early and failed count towards the dead letter.
 """
 
@@ -29,6 +30,7 @@ from ticketing_common.aggregate import EarlierEventUnderWay, NotDueYet
 from ticketing_common.clock import now
 from ticketing_common.consumer import Consumer
 from ticketing_common.dead_letters import DeadLetters
+from ticketing_common.errors import Unavailable
 from ticketing_common.events import Event
 from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.logs import get_logger
@@ -83,7 +85,7 @@ class _Outcome(NamedTuple):
 
 
 class _StoreDown(Exception):
-    """MongoDB was out of reach for as long as an event is held."""
+    """MongoDB was out of reach for as long as an event is held, or the change is refused for the moment."""
 
 
 class Listener:
@@ -105,6 +107,7 @@ class Listener:
         self._in_hand: dict[int, Msg] = {}
         self._unacknowledged = 0
         """The messages that all replicas have in hand or put back, when last measured."""
+        self._store_is_down = False
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until told to stop; what is in hand then is finished first."""
@@ -114,9 +117,11 @@ class Listener:
         subscription = await _until_connected(self._consumer.subscribe)
         async with asyncio.TaskGroup() as beside:
             jobs = [beside.create_task(job()) for job in (self._measure, self._extend)]
-            async with asyncio.TaskGroup() as handling:
-                await self._consume(subscription, handling, stopping)
-            await cancel_and_wait(*jobs)
+            try:
+                async with asyncio.TaskGroup() as handling:
+                    await self._consume(subscription, handling, stopping)
+            finally:
+                await cancel_and_wait(*jobs)
 
     async def _consume(
         self,
@@ -127,6 +132,9 @@ class Listener:
         free = asyncio.Semaphore(_AT_ONCE)
         wanted = 1
         while not stopping.is_set():
+            if self._store_is_down:  # else this replica would delay every event by the time that it holds one
+                await self._look_for_store()
+                continue
             for _ in range(wanted):
                 await free.acquire()
             messages = await self._fetch(subscription, wanted)
@@ -136,6 +144,13 @@ class Listener:
                 free.release()
             # One message is returned at once.
             wanted = _BATCH if messages and messages[-1].metadata.num_pending >= _BACKLOG else 1
+
+    async def _look_for_store(self) -> None:
+        try:
+            await self._dead_letters.count()
+            self._store_is_down = False
+        except mongo.DOWN:
+            await asyncio.sleep(_STORE_RETRY)
 
     async def _measure(self) -> None:
         """Keeps the consumer's filter complete, and the gauges current whatever replicas and commands do."""
@@ -180,6 +195,7 @@ class Listener:
             with EVENT_SECONDS.labels(message.subject).time():
                 outcome = await self._outcome(message)
         except _StoreDown:
+            self._store_is_down = True
             outcome = _Outcome("store down", _at_random(1.0))
         finally:
             del self._in_hand[id(message)]
@@ -206,6 +222,8 @@ class Listener:
             return _Outcome("not due", max((early.due_at - now()).total_seconds(), 0.0))
         except _StoreDown:
             raise
+        except Unavailable as refused:
+            raise _StoreDown from refused
         except EarlierEventUnderWay as early:
             return await self._put_back(message, "early", "the event before it never came", str(early))
         except Exception as error:

@@ -210,6 +210,9 @@ class Documents(Generic[A]):
                     # With the earlier ones, which must be published first.
                     self._wake(after.id, [*unpublished, *entries])
                 return after
+            full = {"_id": before.id, f"outbox.{LONGEST - 1}": {"$exists": True}}
+            if len(unpublished) == QUEUED and await self.collection.find_one(full, {"_id": 1}):
+                raise Unavailable
             await asyncio.sleep(random.uniform(0, 0.002 * attempt))
         raise Unavailable
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from pymongo import ASCENDING, IndexModel, WriteConcern
 
-from payments.models import NoSuchOrder, Payment, announce
+from payments.models import NoSuchOrder, Payment, PaymentStatus, announce
 from payments.schedule import scheduled
 from ticketing_common.aggregate import EarlierEventUnderWay
 from ticketing_common.arrivals import Arrivals
@@ -92,10 +92,12 @@ class Payments:
     async def claim_due(self, holder: str) -> Payment | None:
         """Lease the payment that has been due longest to `holder`; None if none is due that is not leased.
 
+        One in a status of a later version is left to that version.
         Leases spread the work over the replicas. They guard nothing: settling a payment twice is harmless.
         """
         at = now()
-        due = {"settle_at": _TIME | {"$lte": at}, **_not_leased(at)}
+        known = {"status": {"$in": get_args(PaymentStatus)}}
+        due = {"settle_at": _TIME | {"$lte": at}, **known, **_not_leased(at)}
         return await self._payments.mark_first(due, {"lease": _lease(holder, at)}, by="settle_at")
 
     async def renew_leases(self, payment_ids: Collection[str], holder: str) -> None:

@@ -57,7 +57,7 @@ class _Settlement:
             renewing.cancel()
 
     async def _fill_slots(self, settlements: asyncio.TaskGroup) -> None:
-        while len(self._leased) < _SLOTS:
+        for _ in range(_SLOTS - len(self._leased)):
             try:
                 payment = await self._payments.claim_due(self._holder)
             except ValidationError as error:  # another version wrote it, and settles it
@@ -75,7 +75,7 @@ class _Settlement:
         try:
             await self._settle_or_put_off(payment)
             await self._payments.release(payment.id, self._holder)
-        except mongo.DOWN as error:
+        except (*mongo.DOWN, ValidationError) as error:  # ValidationError: another version wrote it meanwhile
             log.warning(
                 "not settled, trying again when the lease ends", payment=payment.id, reason=str(error)[:200]
             )
