@@ -43,12 +43,13 @@ class Browser:
             answer = repr(error)
         except ValueError:
             answer = response.text[:200]
-        told = body if body is None or "password" not in body else {**body, "password": "..."}
-        call = Call(
-            who=self.name, begun=begun, ended=time.time(), method=method, path=path, body=told, key=key,
-            status=status, answer=self._history.share(answer), request_id=request_id,
-        )  # fmt: skip
-        self._history.calls.append(call)
+        finally:  # also if it is cancelled
+            told = body if body is None or "password" not in body else {**body, "password": "..."}
+            call = Call(
+                who=self.name, begun=begun, ended=time.time(), method=method, path=path, body=told, key=key,
+                status=status, answer=self._history.share(answer), request_id=request_id,
+            )  # fmt: skip
+            self._history.calls.append(call)
         return call
 
     async def insist(self, method: str, path: str, body: Json | None = None, key: str | None = None) -> Call:

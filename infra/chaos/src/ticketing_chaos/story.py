@@ -51,7 +51,8 @@ def _telling(calls: list[Call], ids: set[str]) -> list[Call]:
     chosen: list[Call] = []
     seen: set[tuple[str, int]] = set()
     for call in sorted(calls, key=lambda call: call.begun):
-        if not any(identity in f"{call.path} {call.body} {call.answer}" for identity in ids):
+        text = f"{call.path} {call.body} {call.answer}"
+        if not any(identity in text for identity in ids):
             continue
         if call.is_read and isinstance(call.answer, list | dict):
             shown = {(each["id"], each["version"]) for each in call.aggregates() if each["id"] in ids}
