@@ -187,6 +187,7 @@ class Documents(Generic[A]):
         not written. Raises Missing, Unavailable when 50 other writers came first or 1,000 of the document's
         events wait to be published, and what `decide` raises.
         """
+        last_place = f"outbox.{LONGEST - 1}"
         for attempt in range(_WRITERS):
             outbox = {"outbox": {"$slice": QUEUED}}
             document = await self.collection.find_one(_criteria(equals), self._fields | outbox)
@@ -202,7 +203,7 @@ class Documents(Generic[A]):
             as_read: dict[str, Any] = {"_id": before.id, "version": before.version}
             update: dict[str, Any] = {"$set": self._dump(after) | derive(after)}
             if entries:
-                as_read[f"outbox.{LONGEST - 1}"] = {"$exists": False}
+                as_read[last_place] = {"$exists": False}
                 update["$push"] = {"outbox": {"$each": entries}}
             result = await self.collection.update_one(as_read, update)
             if result.matched_count:
@@ -210,8 +211,8 @@ class Documents(Generic[A]):
                     # With the earlier ones, which must be published first.
                     self._wake(after.id, [*unpublished, *entries])
                 return after
-            full = {"_id": before.id, f"outbox.{LONGEST - 1}": {"$exists": True}}
-            if len(unpublished) == QUEUED and await self.collection.find_one(full, {"_id": 1}):
+            full = {"_id": before.id, last_place: {"$exists": True}}
+            if entries and len(unpublished) == QUEUED and await self.collection.find_one(full, {"_id": 1}):
                 raise Unavailable
             await asyncio.sleep(random.uniform(0, 0.002 * attempt))
         raise Unavailable

@@ -96,8 +96,8 @@ class Payments:
         Leases spread the work over the replicas. They guard nothing: settling a payment twice is harmless.
         """
         at = now()
-        known = {"status": {"$in": get_args(PaymentStatus)}}
-        due = {"settle_at": _TIME | {"$lte": at}, **known, **_not_leased(at)}
+        known = {"$in": get_args(PaymentStatus)}
+        due = {"settle_at": _TIME | {"$lte": at}, "status": known, **_not_leased(at)}
         return await self._payments.mark_first(due, {"lease": _lease(holder, at)}, by="settle_at")
 
     async def renew_leases(self, payment_ids: Collection[str], holder: str) -> None:
