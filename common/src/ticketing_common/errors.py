@@ -56,8 +56,13 @@ class ForeignOrigin(MarketError):
 
 
 class NotFound(MarketError):
+    """`kind` names what does not exist, such as "ticket"."""
+
     status = 404
     message = "Not found"
+
+    def __init__(self, kind: str | None = None) -> None:
+        super().__init__(kind and f"There is no such {kind}")
 
 
 class BodyTooLarge(MarketError):
