@@ -1,11 +1,13 @@
 """The connection to a MongoDB that freezes and dies."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 
 from ticketing_common import mongo
+from ticketing_common.aggregate import Aggregate
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, freeze, mongod, running
 
@@ -78,3 +80,19 @@ async def test_a_write_is_repeated_by_the_driver_at_a_replica_set_only(uri, repe
     client = mongo.connect(uri).client
     assert client.options.retry_writes is repeats
     client.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed(Aggregate):
+    stored_names: ClassVar = {"python_name": "stored_name"}
+
+    python_name: str = ""
+
+
+async def test_a_field_can_be_stored_under_another_name(database):
+    documents = mongo.Documents(database, "renamed", Renamed)
+    await documents.insert(Renamed(id=mongo.new_id(), python_name="before"))
+    changed = await documents.change(lambda each: each.evolve(python_name="after"), python_name="before")
+    assert await documents.find(python_name="after") == changed
+    stored = await database["renamed"].find_one({"_id": changed.id})
+    assert stored == {"_id": changed.id, "version": 1, "stored_name": "after"}

@@ -1,8 +1,9 @@
 """The base of every aggregate: a frozen value with an identity and a version."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,6 +12,12 @@ class Aggregate:
 
     Decisions in a service's models.py take an aggregate and return what becomes of it, version
     untouched: the repository counts the versions, for only it knows whether a change was kept.
+    """
+
+    stored_names: ClassVar[Mapping[str, str]] = {}
+    """Fields that MongoDB stores under another name: Python's name to the stored one.
+
+    A stored name stays for as long as a version that reads it may run beside this one.
     """
 
     id: str

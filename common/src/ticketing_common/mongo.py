@@ -111,7 +111,9 @@ class Documents(Generic[A]):
         self._kind: TypeAdapter[A | None] = TypeAdapter(kind | None, config=config)  # type: ignore[arg-type]
         self._kinds: TypeAdapter[list[A]] = TypeAdapter(list[kind], config=config)  # type: ignore[valid-type]
         # What is read is what an aggregate has: neither the outbox nor what is derived for queries.
-        self._fields = {"_id" if f.name == "id" else f.name: 1 for f in fields(kind)}
+        self._stored_names = {"id": "_id", **kind.stored_names}
+        self._python_names = {stored: name for name, stored in self._stored_names.items()}
+        self._fields = {self._stored_names.get(f.name, f.name): 1 for f in fields(kind)}
         self._relay = relay
         self._announce = announce
         if relay:
@@ -124,7 +126,7 @@ class Documents(Generic[A]):
 
     async def find(self, **equals: Any) -> A | None:
         """The one document whose fields have these values. A malformed id is unknown like any other."""
-        return self._load(await self.collection.find_one(_criteria(equals), self._fields))
+        return self._load(await self.collection.find_one(self._stored(equals), self._fields))
 
     async def last(self, criteria: dict[str, Any], *, by: str) -> A | None:
         """The one with the highest value of the field `by`."""
@@ -143,7 +145,7 @@ class Documents(Generic[A]):
         if after is not None:
             criteria = {"$and": [criteria, {by: {"$lt" if newest_first else "$gt": after}}]}
         cursor = self.collection.find(criteria, self._fields).sort(by, -1 if newest_first else 1).limit(limit)
-        return self._kinds.validate_python([_from_mongo(d) for d in await cursor.to_list(limit)])
+        return self._kinds.validate_python([self._from_mongo(d) for d in await cursor.to_list(limit)])
 
     async def mark_first(self, criteria: dict[str, Any], fields: dict[str, Any], *, by: str) -> A | None:
         """Set fields beside the aggregate's own, such as a lease, in the first match in the order of `by`.
@@ -190,7 +192,7 @@ class Documents(Generic[A]):
         last_place = f"outbox.{LONGEST - 1}"
         for attempt in range(_WRITERS):
             outbox = {"outbox": {"$slice": QUEUED}}
-            document = await self.collection.find_one(_criteria(equals), self._fields | outbox)
+            document = await self.collection.find_one(self._stored(equals), self._fields | outbox)
             unpublished = document.pop("outbox", []) if document else []
             before = self._load(document)
             if before is None:
@@ -255,11 +257,20 @@ class Documents(Generic[A]):
             return self._load(await replace_by()) or await self.find(id=aggregate.id)
 
     def _load(self, document: dict[str, Any] | None) -> A | None:
-        return None if document is None else self._kind.validate_python(_from_mongo(document))
+        return None if document is None else self._kind.validate_python(self._from_mongo(document))
 
     def _dump(self, aggregate: A) -> dict[str, Any]:
-        fields: dict[str, Any] = self._kind.dump_python(aggregate)
-        return {"_id": fields.pop("id"), **fields}
+        return self._stored(self._kind.dump_python(aggregate))
+
+    def _stored(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields under the names that MongoDB has."""
+        return {self._stored_names.get(name, name): value for name, value in fields.items()}
+
+    def _from_mongo(self, document: dict[str, Any]) -> dict[str, Any]:
+        for stored, name in self._python_names.items():
+            if stored in document:
+                document[name] = document.pop(stored)
+        return document
 
     def _entries(self, aggregate: A) -> list[dict[str, Any]]:
         event = self._announce(aggregate)
@@ -277,12 +288,3 @@ def _names_replica_set(uri: str) -> bool:
     one of its new connection and drops them all: the next write fails alike, as long as there are writes.
     """
     return uri.startswith("mongodb+srv://") or "replicaset" in parse_qs(urlsplit(uri).query.lower())
-
-
-def _criteria(equals: dict[str, Any]) -> dict[str, Any]:
-    return {"_id" if name == "id" else name: value for name, value in equals.items()}
-
-
-def _from_mongo(document: dict[str, Any]) -> dict[str, Any]:
-    document["id"] = document.pop("_id")
-    return document
