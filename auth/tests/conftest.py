@@ -1,4 +1,4 @@
-"""The auth service for its tests: the whole app behind real HTTP."""
+"""Fixtures of the auth service's tests: the whole app behind real HTTP."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,27 +1,27 @@
-"""The pure rules of accounts."""
+"""The rules of accounts."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from auth.models import MAX_FAILURES, WINDOW, canonical, refuse_too_many_tries
+from auth.models import FAILURE_WINDOW, MAX_FAILURES, check_failure_limit, normalize_email
 from ticketing_common.errors import TooManyTries
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("spelling", ["ann@example.com", "  ANN@Example.COM ", "Ann@example.com\n"])
-def test_spellings_of_one_address_are_equal(spelling):
-    assert canonical(spelling) == "ann@example.com"
+def test_emails_are_compared_trimmed_and_case_folded(spelling):
+    assert normalize_email(spelling) == "ann@example.com"
 
 
-def test_fewer_failures_than_the_limit_are_forgiven():
-    refuse_too_many_tries([NOW] * (MAX_FAILURES - 1), NOW)
+def test_sign_in_is_allowed_below_the_failure_limit():
+    check_failure_limit([NOW] * (MAX_FAILURES - 1), NOW)
 
 
-def test_at_the_limit_one_waits_until_the_oldest_failure_is_out_of_the_window():
+def test_sign_in_is_rejected_at_the_limit_until_the_oldest_failure_leaves_the_window():
     failures = [NOW + timedelta(minutes=i) for i in range(MAX_FAILURES)]
-    with pytest.raises(TooManyTries) as refused:
-        refuse_too_many_tries(failures, NOW + timedelta(minutes=10))
-    assert refused.value.retry_after == 5 * 60 + 1
-    refuse_too_many_tries(failures, NOW + WINDOW)
+    with pytest.raises(TooManyTries) as rejected:
+        check_failure_limit(failures, NOW + timedelta(minutes=10))
+    assert rejected.value.retry_after == 5 * 60 + 1
+    check_failure_limit(failures, NOW + FAILURE_WINDOW)

@@ -1,4 +1,4 @@
-"""Signing up with an Idempotency-Key: sent twice, it makes one account and signs in each time."""
+"""Sign-up with an Idempotency-Key: repeated, it creates one account and signs in each time."""
 
 import asyncio
 import signal
@@ -17,8 +17,8 @@ async def sign_up(client, key, body=ANN, **options):
     return await client.post("/api/users/signup", json=body, headers={"idempotency-key": key}, **options)
 
 
-async def who_has(client, answer):
-    """Whom the session in this answer's cookie names."""
+async def session_user(client, answer):
+    """The user whose session the response started."""
     cookie = {"cookie": f"session={answer.cookies['session']}"}
     return (await client.get("/api/users/currentuser", headers=cookie)).json()["currentUser"]
 
@@ -30,10 +30,10 @@ async def test_repeated_sign_up_returns_the_first_answer_and_a_fresh_session(cli
     assert again.content == first.content
     assert await database["accounts"].count_documents({}) == 1
     for answer in (first, again):
-        assert await who_has(client, answer) == first.json()
+        assert await session_user(client, answer) == first.json()
 
 
-async def test_two_sign_ups_at_once_with_one_key_make_one_account(client, database):
+async def test_concurrent_sign_ups_with_one_key_create_one_account(client, database):
     for number in range(20):
         body = ANN | {"email": f"{number}@example.com"}
         answers = await asyncio.gather(sign_up(client, "one", body), sign_up(client, "one", body))
@@ -42,7 +42,7 @@ async def test_two_sign_ups_at_once_with_one_key_make_one_account(client, databa
     assert await database["accounts"].count_documents({}) == 20
 
 
-async def test_sign_up_repeated_at_another_replica_after_an_outage_of_mongodb_signs_in(settings, tmp_path):
+async def test_sign_up_repeated_at_another_replica_after_a_mongodb_outage_signs_in(settings, tmp_path):
     server = mongod(free_port(), tmp_path)
     settings = settings.model_copy(update={"mongo_uri": f"{server.url}/auth"})
     with running(server) as process:
@@ -59,10 +59,10 @@ async def test_sign_up_repeated_at_another_replica_after_an_outage_of_mongodb_si
 
             answer = await wait_until(repeated, 20)
             assert answer.status_code == 201, answer.text
-            assert await who_has(first, answer) == answer.json()
+            assert await session_user(first, answer) == answer.json()
 
 
-async def test_wrong_password_with_the_key_is_refused_and_starts_no_session(client):
+async def test_repetition_with_a_wrong_password_is_rejected_and_starts_no_session(client):
     await sign_up(client, "one")
     answer = await sign_up(client, "one", WRONG)
     assert answer.status_code == 400
@@ -70,14 +70,14 @@ async def test_wrong_password_with_the_key_is_refused_and_starts_no_session(clie
     assert "set-cookie" not in answer.headers
 
 
-async def test_wrong_passwords_with_the_key_count_as_failed_sign_ins(client):
+async def test_repetitions_with_wrong_passwords_count_as_failed_sign_ins(client):
     await sign_up(client, "one")
     answers = [await sign_up(client, "one", WRONG) for _ in range(11)]
     assert [answer.status_code for answer in answers] == [400] * 10 + [429]
     assert (await client.post("/api/users/signin", json=ANN)).status_code == 429
 
 
-async def test_email_in_use_is_refused_under_another_key(client):
+async def test_email_in_use_is_rejected_with_another_key(client):
     await sign_up(client, "one")
     for body in (ANN, WRONG):
         answer = await sign_up(client, "two", body)
@@ -86,7 +86,7 @@ async def test_email_in_use_is_refused_under_another_key(client):
         assert "set-cookie" not in answer.headers
 
 
-async def test_key_with_another_body_is_refused(client):
+async def test_key_with_another_body_is_rejected(client):
     await sign_up(client, "one")
     for body in (ANN | {"email": " Ann@Example.com"}, ANN | {"note": 1}):
         answer = await sign_up(client, "one", body)
@@ -98,19 +98,19 @@ async def test_key_belongs_to_its_email(client):
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
-async def test_refused_sign_up_takes_no_key(client):
+async def test_rejected_sign_up_does_not_use_up_its_key(client):
     assert (await sign_up(client, "one", ANN | {"password": "short"})).status_code == 400
     assert (await sign_up(client, "one")).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "a" * 65, "two words"])
-async def test_malformed_key_is_refused_and_makes_no_account(client, database, key):
+async def test_malformed_key_is_rejected_and_creates_no_account(client, database, key):
     assert (await sign_up(client, key)).status_code == 400
     assert await database["accounts"].count_documents({}) == 0
 
 
-async def test_stored_request_has_neither_the_password_nor_a_hash_of_it(client, database):
-    """The body's hash is that of the body without the password, whatever the password is."""
+async def test_stored_request_contains_neither_the_password_nor_its_hash(client, database):
+    """The password is removed from the body before the body is hashed."""
     await sign_up(client, "one")
     (first,) = await database["accounts"].find({}).to_list(9)
     await database["accounts"].delete_many({})

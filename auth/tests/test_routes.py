@@ -1,4 +1,4 @@
-"""The auth service over HTTP."""
+"""The HTTP routes of the auth service."""
 
 import asyncio
 from statistics import median
@@ -18,7 +18,7 @@ async def sign_up(client, **changes):
     return await client.post("/api/users/signup", json=ANN | changes)
 
 
-async def test_signing_up_makes_an_account_and_a_session(client):
+async def test_sign_up_creates_an_account_and_a_session(client):
     answer = await sign_up(client)
     assert answer.status_code == 201
     assert answer.json() == {"id": answer.json()["id"], "email": "ann@example.com"}
@@ -32,21 +32,21 @@ async def test_signing_up_makes_an_account_and_a_session(client):
     assert claims["exp"] - claims["iat"] == 7 * 24 * 3600
 
 
-async def test_the_cookie_is_not_secure_where_there_is_only_plain_http(settings, database):
+async def test_cookie_lacks_secure_if_cookie_secure_is_false(settings, database):
     async with serve_app(create(settings.model_copy(update={"cookie_secure": False}))) as client:
         assert "Secure" not in (await sign_up(client)).headers["set-cookie"]
         assert (await client.get("/api/users/currentuser")).json()["currentUser"]["email"] == ANN["email"]
 
 
 @pytest.mark.parametrize("email", ["", "ann", "ann@", "@example.com", "a b@example.com", 7, None])
-async def test_a_bad_email_is_refused(client, email):
+async def test_invalid_email_is_rejected(client, email):
     answer = await sign_up(client, email=email)
     assert answer.status_code == 400
     assert answer.json() == {"errors": [{"message": "Email must be valid", "field": "email"}]}
 
 
 @pytest.mark.parametrize("password", ["", "seven77", "x" * 129, 12345678, None])
-async def test_a_bad_password_is_refused(client, password):
+async def test_password_of_invalid_length_or_type_is_rejected(client, password):
     answer = await sign_up(client, password=password)
     assert answer.status_code == 400
     assert answer.json() == {
@@ -54,25 +54,25 @@ async def test_a_bad_password_is_refused(client, password):
     }
 
 
-async def test_everything_wrong_is_told_at_once(client):
+async def test_all_invalid_fields_are_reported_together(client):
     answer = await client.post("/api/users/signup", json={})
     assert [error["field"] for error in answer.json()["errors"]] == ["email", "password"]
 
 
-async def test_an_email_in_use_is_refused_in_every_spelling(client):
+async def test_email_in_use_is_rejected_in_any_case_and_spacing(client):
     await sign_up(client)
     answer = await sign_up(client, email="  ANN@Example.com ")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["message"] == "Email in use"
 
 
-async def test_fifty_sign_ups_at_once_make_one_account(client, database):
+async def test_fifty_concurrent_sign_ups_create_one_account(client, database):
     answers = await asyncio.gather(*(sign_up(client) for _ in range(50)))
     assert sorted(answer.status_code for answer in answers) == [201] + [400] * 49
     assert await database["accounts"].count_documents({}) == 1
 
 
-async def test_signing_in_needs_the_right_password(client):
+async def test_sign_in_requires_the_right_password(client):
     signed_up = (await sign_up(client)).json()
     answer = await client.post("/api/users/signin", json=ANN | {"email": " Ann@EXAMPLE.com"})
     assert (answer.status_code, answer.json()) == (201, signed_up)
@@ -84,15 +84,15 @@ async def test_signing_in_needs_the_right_password(client):
         assert "set-cookie" not in answer.headers
 
 
-async def test_an_unknown_email_takes_as_long_as_a_known_one(client):
+async def test_sign_in_takes_as_long_for_an_unknown_email_as_for_a_known_one(client):
     emails = [f"known{i}@example.com" for i in range(6)]
     for email in emails:
         await sign_up(client, email=email)
 
     async def seconds(email):
-        begun = perf_counter()
+        started = perf_counter()
         await client.post("/api/users/signin", json=WRONG | {"email": email})
-        return perf_counter() - begun
+        return perf_counter() - started
 
     known = median([await seconds(email) for email in emails])
     unknown = median([await seconds("un" + email) for email in emails])
@@ -100,7 +100,7 @@ async def test_an_unknown_email_takes_as_long_as_a_known_one(client):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-async def test_after_ten_failures_even_the_right_password_waits(client, exists):
+async def test_right_password_is_rejected_after_ten_failures(client, exists):
     if exists:
         await sign_up(client)
     for _ in range(10):
@@ -111,13 +111,13 @@ async def test_after_ten_failures_even_the_right_password_waits(client, exists):
     assert answer.json()["errors"][0]["message"]
 
 
-async def test_of_many_guesses_at_once_ten_learn_something(client):
+async def test_ten_of_many_concurrent_guesses_are_checked(client):
     await sign_up(client)
     answers = await asyncio.gather(*(client.post("/api/users/signin", json=WRONG) for _ in range(30)))
     assert sorted(answer.status_code for answer in answers) == [400] * 10 + [429] * 20
 
 
-async def test_a_success_resets_the_count(client):
+async def test_successful_sign_in_resets_the_failure_count(client):
     await sign_up(client)
     for _ in range(2):
         for _ in range(9):
@@ -125,20 +125,20 @@ async def test_a_success_resets_the_count(client):
         assert (await client.post("/api/users/signin", json=ANN)).status_code == 201
 
 
-async def test_many_right_sign_ins_at_once_are_all_let_in(client):
+async def test_concurrent_sign_ins_with_the_right_password_all_succeed(client):
     await sign_up(client)
     answers = await asyncio.gather(*(client.post("/api/users/signin", json=ANN) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {201}
 
 
-async def test_signing_out_clears_the_cookie(client):
+async def test_sign_out_clears_the_cookie(client):
     await sign_up(client)
     answer = await client.post("/api/users/signout")
     assert (answer.status_code, answer.json()) == (200, {})
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
-async def test_current_user_is_whoever_the_token_names(client):
+async def test_current_user_is_read_from_the_token(client):
     user = new_user()
     answer = await client.get("/api/users/currentuser", headers=session(user))
     assert answer.json() == {"currentUser": {"id": user.id, "email": user.email}}
@@ -146,7 +146,7 @@ async def test_current_user_is_whoever_the_token_names(client):
         assert (await client.get("/api/users/currentuser", headers=headers)).json() == {"currentUser": None}
 
 
-async def test_keys_rotate_the_first_signs_and_all_verify(settings, database):
+async def test_first_key_signs_and_all_keys_verify(settings, database):
     old = session(new_user())
     rotated = settings.model_copy(update={"jwt_key": ["the-new-key-that-is-quite-long-enough", JWT_KEY]})
     async with serve_app(create(rotated)) as client:

@@ -1,1 +1,1 @@
-"""Accounts and sessions: sign up, sign in, sign out, and who one is."""
+"""The auth service: accounts and sessions."""

@@ -1,7 +1,7 @@
-"""What the auth service is told by its environment."""
+"""Settings of the auth service."""
 
 from ticketing_common.config import MongoSettings, SessionSettings
 
 
 class Settings(MongoSettings, SessionSettings):
-    """Nothing beyond what every service with a session has."""
+    """No settings beyond MongoDB and the session."""

@@ -1,4 +1,4 @@
-"""An account, and the rules of signing up and in."""
+"""Accounts, and the rules of signing up and signing in."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from ticketing_common.aggregate import Aggregate
 from ticketing_common.errors import MarketError, TooManyTries
 
 MAX_FAILURES = 10
-WINDOW = timedelta(minutes=15)
+FAILURE_WINDOW = timedelta(minutes=15)
 
 
 class EmailInUse(MarketError):
@@ -21,22 +21,22 @@ class InvalidCredentials(MarketError):
 @dataclass(frozen=True, kw_only=True)
 class Account(Aggregate):
     email: str
-    """In its canonical form (`canonical`), which is unique."""
+    """Normalized by `normalize_email`; unique."""
     password_hash: str = field(repr=False)
 
 
-def canonical(email: str) -> str:
-    """The form in which two spellings of one address are equal."""
+def normalize_email(email: str) -> str:
+    """The form in which emails are stored and compared."""
     return email.strip().casefold()
 
 
-def refuse_too_many_tries(failures: list[datetime], now: datetime) -> None:
-    """Raises TooManyTries while the last MAX_FAILURES failures all lie within WINDOW of now.
+def check_failure_limit(failures: list[datetime], now: datetime) -> None:
+    """Raise TooManyTries if MAX_FAILURES sign-ins failed within FAILURE_WINDOW before `now`.
 
-    `failures`: the times of the latest failed tries, oldest first, at most MAX_FAILURES of them.
+    `failures`: the times of the latest failed sign-ins, oldest first, at most MAX_FAILURES of them.
     """
     if len(failures) < MAX_FAILURES:
         return
-    free_again = failures[0] + WINDOW
-    if now < free_again:
-        raise TooManyTries(retry_after=int((free_again - now).total_seconds()) + 1)
+    allowed_at = failures[0] + FAILURE_WINDOW
+    if now < allowed_at:
+        raise TooManyTries(retry_after=int((allowed_at - now).total_seconds()) + 1)

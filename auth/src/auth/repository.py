@@ -1,18 +1,19 @@
-"""Every query and index of the auth service."""
+"""The queries and indexes of the auth service."""
 
 from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 
-from auth.models import MAX_FAILURES, WINDOW, Account, EmailInUse, refuse_too_many_tries
+from auth.models import FAILURE_WINDOW, MAX_FAILURES, Account, EmailInUse
 from ticketing_common import idempotency
-from ticketing_common.clock import now
 from ticketing_common.idempotency import StoredAnswer
 from ticketing_common.mongo import Database, Documents, Duplicate
 
 
 class Accounts:
+    """Accounts, and the failed sign-ins of each email."""
+
     def __init__(self, database: Database) -> None:
         self._accounts = Documents(database, "accounts", Account)
         self._failures = database["signin_failures"]
@@ -24,9 +25,9 @@ class Accounts:
         await self._failures.create_indexes([IndexModel([("until", ASCENDING)], expireAfterSeconds=0)])
 
     async def add(self, account: Account, **derived: Any) -> None:
-        """Raises EmailInUse and KeyTaken; of two at once, one is added.
+        """Store a new account; of two concurrent ones with the same email, one.
 
-        `derived`: see idempotency.derive_request.
+        `derived`: see idempotency.derive_request. Raises EmailInUse and KeyTaken.
         """
         try:
             await self._accounts.insert(account, **derived)
@@ -34,37 +35,29 @@ class Accounts:
             raise EmailInUse(field="email") from None
 
     async def find_answer(self, key: bytes) -> StoredAnswer | None:
-        """The answer to an earlier request with this key. Raises Unavailable."""
+        """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
         return await idempotency.find_answer(self._accounts.collection, key)
 
-    async def by_email(self, email: str) -> Account | None:
+    async def find_by_email(self, email: str) -> Account | None:
         return await self._accounts.find(email=email)
 
-    async def refuse_too_many_tries(self, email: str) -> None:
-        """Raises TooManyTries after too many failures for this address, known or not."""
-        found = await self._failures.find_one({"_id": email})
-        refuse_too_many_tries(_failures(found), now())
+    async def find_failures(self, email: str) -> list[datetime]:
+        """The times of the latest failed sign-ins, oldest first, at most MAX_FAILURES."""
+        document = await self._failures.find_one({"_id": email})
+        return document["failures"] if document else []
 
-    async def count_failure(self, email: str) -> None:
-        """Raises TooManyTries instead when others have used up the tries meanwhile.
-
-        One atomic write, so of tries made at once only the allowed number learn anything.
-        """
-        moment = now()
+    async def add_failure(self, email: str, at: datetime) -> list[datetime]:
+        """Record a failed sign-in and return the earlier ones, in one atomic write."""
         before = await self._failures.find_one_and_update(
             {"_id": email},
             {
-                "$push": {"failures": {"$each": [moment], "$slice": -MAX_FAILURES}},
-                "$set": {"until": moment + WINDOW},
+                "$push": {"failures": {"$each": [at], "$slice": -MAX_FAILURES}},
+                "$set": {"until": at + FAILURE_WINDOW},
             },
             upsert=True,
             return_document=ReturnDocument.BEFORE,
         )
-        refuse_too_many_tries(_failures(before), moment)
+        return before["failures"] if before else []
 
-    async def forget_failures(self, email: str) -> None:
+    async def delete_failures(self, email: str) -> None:
         await self._failures.delete_one({"_id": email})
-
-
-def _failures(document: dict[str, Any] | None) -> list[datetime]:
-    return document["failures"] if document else []

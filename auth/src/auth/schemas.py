@@ -1,28 +1,28 @@
-"""The bodies of the auth service on the wire."""
+"""The request and response bodies of the auth service."""
 
 from typing import Annotated
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, Secret
 
-from auth.models import canonical
+from auth.models import Account, normalize_email
 from ticketing_common.wire import Body, Says, Wire
 
 
-def _address(text: str) -> str:
+def _check_email(text: str) -> str:
     try:
-        # Not asked whether mail would arrive; names reserved for tests are addresses like any other.
+        # Syntax only: no DNS look-up, and domains reserved for tests are allowed.
         validate_email(text.strip(), check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise ValueError(str(error)) from None
-    return canonical(text)
+    return normalize_email(text)
 
 
 class SignUp(Body):
     email: Annotated[
         str,
         Field(max_length=320, json_schema_extra={"format": "email"}),
-        AfterValidator(_address),
+        AfterValidator(_check_email),
         Says("Email must be valid"),
     ]
     password: Annotated[
@@ -32,15 +32,19 @@ class SignUp(Body):
 
 
 class SignIn(Body):
-    """Of any shape that can be compared: what is wrong with it is not told."""
+    """Accepts any email and password, so that the response does not reveal which one is wrong."""
 
-    email: Annotated[str, Field(max_length=320), AfterValidator(canonical), Says("Email must be valid")]
+    email: Annotated[str, Field(max_length=320), AfterValidator(normalize_email), Says("Email must be valid")]
     password: Annotated[Secret[Annotated[str, Field(max_length=1024)]], Says("You must supply a password")]
 
 
 class UserOut(Wire):
     id: str
     email: str
+
+    @classmethod
+    def of(cls, account: Account) -> "UserOut":
+        return cls(id=account.id, email=account.email)
 
 
 class CurrentUserOut(Wire):
