@@ -1,6 +1,6 @@
-"""The site behind a real server, with every service down: what it is worth by itself.
+"""The site on a real server, with every service down.
 
-With the services it is tested in a browser, in infra/tests/browser.
+The tests with running services are in infra/tests/browser.
 """
 
 from collections.abc import AsyncIterator
@@ -17,14 +17,14 @@ from ticketing_common.testing.servers import free_port
 
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[httpx.AsyncClient]:
-    nobody = f"http://127.0.0.1:{free_port()}"
+    unreachable = f"http://127.0.0.1:{free_port()}"
     settings = Settings(
         jwt_key=JWT_KEY,
         cookie_secure=False,
-        auth_url=nobody,
-        tickets_url=nobody,
-        orders_url=nobody,
-        payments_url=nobody,
+        auth_url=unreachable,
+        tickets_url=unreachable,
+        orders_url=unreachable,
+        payments_url=unreachable,
     )
     async with serve_app(create(settings)) as http:
         yield http

@@ -1,14 +1,14 @@
-"""What visitors type."""
+"""Parsing and validation of what visitors enter."""
 
 from decimal import Decimal
 
 import pytest
 
-from client.models import parse_price, safe_next
+from client.models import parse_price, safe_redirect_path
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"),
+    ("text", "price"),
     [
         ("20", "20"),
         (" 19.99 ", "19.99"),
@@ -17,7 +17,7 @@ from client.models import parse_price, safe_next
         ("1,234,567", "1234567"),
         (".5", ".5"),
         ("5.", "5"),
-        ("-3", "-3"),  # clear enough: the tickets service refuses it
+        ("-3", "-3"),  # a clear amount; the tickets service rejects it
         ("12.345", "12.345"),
         ("", None),
         ("free", None),
@@ -31,13 +31,13 @@ from client.models import parse_price, safe_next
         ("$", None),
     ],
 )
-def test_a_price_is_what_was_meant_or_unclear(typed, meant):
-    assert parse_price(typed) == (None if meant is None else Decimal(meant))
+def test_price_is_parsed_or_unclear(text, price):
+    assert parse_price(text) == (None if price is None else Decimal(price))
 
 
 @pytest.mark.parametrize("path", ["/", "/orders/1", "/tickets/new?title=a%20b&price=%245", "/?q=//x"])
-def test_a_path_of_this_site_is_where_one_goes_back_to(path):
-    assert safe_next(path) == path
+def test_path_on_this_site_is_a_safe_redirect(path):
+    assert safe_redirect_path(path) == path
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,5 @@ def test_a_path_of_this_site_is_where_one_goes_back_to(path):
         "/\x00",
     ],
 )
-def test_anything_else_leads_to_the_front_page(path):
-    assert safe_next(path) == "/"
+def test_other_redirects_lead_to_the_front_page(path):
+    assert safe_redirect_path(path) == "/"

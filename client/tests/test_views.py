@@ -1,20 +1,24 @@
-"""How values are shown."""
+"""Formatting of values."""
 
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from client.views import ago, money, sign_in_path
+from client.views import format_age, format_money, sign_in_path
 from ticketing_common.clock import now
 
 
-def test_money_has_two_decimals_and_groups():
-    assert [money(Decimal(n)) for n in ("0.5", "19.99", "999999.99")] == ["$0.50", "$19.99", "$999,999.99"]
+def test_money_has_two_decimals_and_thousands_separators():
+    assert [format_money(Decimal(n)) for n in ("0.5", "19.99", "999999.99")] == [
+        "$0.50",
+        "$19.99",
+        "$999,999.99",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("passed", "says"),
+    ("age", "text"),
     [
         (timedelta(seconds=-5), "just now"),
         (timedelta(seconds=59), "just now"),
@@ -25,14 +29,14 @@ def test_money_has_two_decimals_and_groups():
         (timedelta(days=6.5), "6 days ago"),
     ],
 )
-def test_how_long_ago_is_said_in_the_largest_unit(passed, says):
-    assert ago(now() - passed) == says
+def test_age_is_shown_in_the_largest_unit(age, text):
+    assert format_age(now() - age) == text
 
 
-def test_after_a_week_it_is_a_date():
-    assert ago(now() - timedelta(days=400)).startswith(tuple("123456789"))
+def test_age_of_more_than_a_week_is_shown_as_a_date():
+    assert format_age(now() - timedelta(days=400)).startswith(tuple("123456789"))
 
 
-def test_signing_in_leads_back_but_not_to_itself():
+def test_sign_in_path_has_the_return_path_unless_it_is_an_account_page():
     assert sign_in_path("/orders/1?a=b&c=d") == "/auth/signin?next=/orders/1%3Fa%3Db%26c%3Dd"
     assert sign_in_path("/auth/signup") == "/auth/signin"

@@ -1,1 +1,1 @@
-"""The web site: pages made on the server from what the services say, and a little JavaScript."""
+"""The web site: pages rendered on the server from the services' responses, and a little JavaScript."""

@@ -1,10 +1,10 @@
-"""What the web site is told by its environment."""
+"""Configuration of the web site, from environment variables."""
 
 from ticketing_common.config import SessionSettings
 
 
 class Settings(SessionSettings):
-    # Where the services are, seen from here: http://orders:3000
+    # Base URLs inside the cluster, such as http://orders:3000
     auth_url: str
     tickets_url: str
     orders_url: str

@@ -1,10 +1,10 @@
-"""Errors as pages, for those who asked for a page; scripts get the JSON that every service answers."""
+"""Renders errors as pages for browsers; scripts get the same JSON as from every service."""
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from client.views import page
+from client.views import render_page
 from ticketing_common.auth import user_of
 from ticketing_common.errors import ErrorBody
 
@@ -20,7 +20,7 @@ _HEADINGS = {
 
 
 class ErrorPages:
-    """Turns a JSON error into a page in the site's design."""
+    """Middleware that replaces a JSON error by an HTML page if the request accepts text/html."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,33 +28,33 @@ class ErrorPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or "text/html" not in Headers(scope=scope).get("accept", ""):
             return await self._app(scope, receive, send)
-        held: Message | None = None
+        error_start: Message | None = None
         body = b""
 
         async def send_page(message: Message) -> None:
-            nonlocal held, body
-            if message["type"] == "http.response.start" and _is_error(message):
-                held = message
+            nonlocal error_start, body
+            if message["type"] == "http.response.start" and _is_json_error(message):
+                error_start = message
                 return
-            if held is None:
+            if error_start is None:
                 return await send(message)
             body += message.get("body", b"")
             if not message.get("more_body"):
-                await _page(Request(scope), held, body)(scope, receive, send)
+                await _render(Request(scope), error_start, body)(scope, receive, send)
 
         await self._app(scope, receive, send_page)
 
 
-def _is_error(start: Message) -> bool:
-    kind = Headers(raw=start["headers"]).get("content-type", "")
-    return start["status"] >= 400 and kind.startswith("application/json")
+def _is_json_error(start: Message) -> bool:
+    content_type = Headers(raw=start["headers"]).get("content-type", "")
+    return start["status"] >= 400 and content_type.startswith("application/json")
 
 
-def _page(request: Request, start: Message, body: bytes) -> ASGIApp:
+def _render(request: Request, start: Message, body: bytes) -> ASGIApp:
     status = start["status"]
     headers = MutableHeaders(raw=start["headers"])
     del headers["content-type"], headers["content-length"]
-    return page(
+    return render_page(
         request,
         "error.html",
         user_of(request),

@@ -1,19 +1,19 @@
-"""What visitors type, read and judged; no I/O."""
+"""Parsing and validation of what visitors enter; no I/O."""
 
 import re
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
-_GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
+_WITH_THOUSANDS_SEPARATORS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 
 
-def parse_price(typed: str) -> Decimal | None:
-    """The amount that was meant by `20`, `$1,234.5` or `19.99 `; None when that is not clear.
+def parse_price(text: str) -> Decimal | None:
+    """Parses `20`, `$1,234.5` or `19.99 `. None if the amount is unclear.
 
-    Whether it is a price that the market allows, the tickets service says.
+    The tickets service decides which amounts are allowed.
     """
-    text = typed.strip().removeprefix("$").strip()
-    if _GROUPED.fullmatch(text):
+    text = text.strip().removeprefix("$").strip()
+    if _WITH_THOUSANDS_SEPARATORS.fullmatch(text):
         text = text.replace(",", "")
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text, re.ASCII):
         return None
@@ -23,13 +23,13 @@ def parse_price(typed: str) -> Decimal | None:
         return None
 
 
-def safe_next(path: str | None) -> str:
-    """Where to go after signing in: a path of this site, else the front page (no open redirect)."""
+def safe_redirect_path(path: str | None) -> str:
+    """The path if it is on this site, else "/": prevents an open redirect after sign-in."""
     if not path or not path.startswith("/") or re.search(r"[\\\x00-\x20\x7f]", path):
         return "/"
     try:
         parts = urlsplit(path)
     except ValueError:
         return "/"
-    # `//elsewhere` is another host to a browser.
+    # Browsers read `//elsewhere` as another host.
     return "/" if parts.scheme or parts.netloc or path.startswith("//") else path

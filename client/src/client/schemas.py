@@ -1,4 +1,4 @@
-"""What the services answer, as far as a page shows it."""
+"""The services' responses, reduced to the fields that pages show."""
 
 from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar
@@ -20,16 +20,15 @@ class Ticket(Wire):
     """The seller."""
     version: int
     order_id: str | None
-    """The order that holds it, paid or not; None: for sale."""
+    """The order that reserves the ticket, paid or not; None while it is for sale."""
 
     @property
     def listed_at(self) -> datetime:
-        """The id says it, to the second: it begins as every ObjectId of MongoDB does."""
-        return datetime.fromtimestamp(int(self.id[:8], 16), UTC)
+        return _creation_time(self.id)
 
 
 class Hold(Wire):
-    """What stands between a visitor and a ticket."""
+    """Whether a ticket is reserved, and until when."""
 
     status: Literal["free", "reserved", "sold"]
     until: AwareDatetime | None
@@ -50,7 +49,7 @@ class Order(Wire):
 
     @property
     def placed_at(self) -> datetime:
-        return datetime.fromtimestamp(int(self.id[:8], 16), UTC)
+        return _creation_time(self.id)
 
 
 class Refund(Wire):
@@ -69,11 +68,16 @@ class StripeConfig(Wire):
     stripe_js: str
 
 
-class Page(Wire, Generic[T]):
-    """Some of a list."""
+class ResultPage(Wire, Generic[T]):
+    """One page of a list."""
 
     items: list[T]
     next_cursor: str | None
-    """Where the rest begins; None: that was all."""
-    position: str | None = None
-    """Where the stream of events stood, see GET /api/tickets/events."""
+    """None on the last page."""
+    stream_position: str | None = None
+    """The position of the event stream when the list was read, see GET /api/tickets/events."""
+
+
+def _creation_time(object_id: str) -> datetime:
+    """To the second. A MongoDB ObjectId begins with its creation time: 8 hex digits of Unix seconds."""
+    return datetime.fromtimestamp(int(object_id[:8], 16), UTC)

@@ -1,38 +1,38 @@
-"""What browsers are told to refuse, and to forget."""
+"""Security headers for browsers."""
 
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_STRIPE = "js.stripe.com"
+_STRIPE_HOST = "js.stripe.com"
 
 
 def content_security_policy(stripe_js: str | None = None) -> str:
-    """Nothing from elsewhere and nothing inline; on the page where one pays, Stripe's hosts too.
+    """Allows only files of this site, and nothing inline. With `stripe_js`, also allows Stripe's hosts.
 
     Source: https://docs.stripe.com/security/guide#content-security-policy
     """
-    scripts, frames, calls, images = ["'self'"], [], ["'self'"], ["'self'"]
+    scripts, frames, connections, images = ["'self'"], [], ["'self'"], ["'self'"]
     if stripe_js:
         url = urlsplit(stripe_js)
-        host = f"{url.scheme}://{url.netloc}" if url.netloc else "'self'"  # a path: behind the same ingress
+        host = f"{url.scheme}://{url.netloc}" if url.netloc else "'self'"  # a path: same ingress
         scripts.append(host)
         frames.append(host)
-        if url.netloc == _STRIPE:
+        if url.netloc == _STRIPE_HOST:
             scripts.append("https://*.js.stripe.com")
             frames += ["https://*.js.stripe.com", "https://hooks.stripe.com"]
-            calls.append("https://api.stripe.com")
+            connections.append("https://api.stripe.com")
             images.append("https://*.stripe.com")
         else:
-            calls.append(host)
+            connections.append(host)
     directives = {
         "default-src": ["'none'"],
         "script-src": scripts,
         "style-src": ["'self'"],
         "font-src": ["'self'"],
         "img-src": images,
-        "connect-src": calls,
+        "connect-src": connections,
         "frame-src": frames or ["'none'"],
         "form-action": ["'self'"],
         "frame-ancestors": ["'none'"],
@@ -41,21 +41,21 @@ def content_security_policy(stripe_js: str | None = None) -> str:
     return "; ".join(f"{name} {' '.join(dict.fromkeys(sources))}" for name, sources in directives.items())
 
 
-_DEFAULTS = {
+_DEFAULT_HEADERS = {
     "Content-Security-Policy": content_security_policy(),
     "X-Content-Type-Options": "nosniff",
-    # A form posted from a page without any referrer would bear `Origin: null`, which is refused.
+    # With no-referrer, browsers would send forms with `Origin: null`, which the origin check rejects.
     "Referrer-Policy": "same-origin",
-    # The back button, too, shows what is so now, and nothing of it once one has signed out.
+    # The back button shows the current state, and nothing private after sign-out.
     "Cache-Control": "no-store",
 }
 
 _RETRY_AFTER = "1"
-"""Seconds, as the services answer."""
+"""Seconds, as in the services' responses."""
 
 
-class SafeHeaders:
-    """Adds the headers above, and to a 503 `Retry-After`, to every answer that does not set them itself."""
+class SecurityHeaders:
+    """Middleware that adds the headers above, and `Retry-After` to a 503, unless the response sets them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -64,7 +64,7 @@ class SafeHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _DEFAULTS.items():
+                for name, value in _DEFAULT_HEADERS.items():
                     headers.setdefault(name, value)
                 if message["status"] == 503:
                     headers.setdefault("Retry-After", _RETRY_AFTER)

@@ -6,8 +6,8 @@ from fastapi.routing import APIRoute
 from client.routes import account, orders, sales, static, tickets
 
 router = APIRouter(include_in_schema=False)
-for pages in (account, tickets, orders, sales, static):
-    for route in pages.router.routes:
+for module in (account, tickets, orders, sales, static):
+    for route in module.router.routes:
         if isinstance(route, APIRoute) and route.methods == {"GET"}:
-            route.methods.add("HEAD")  # as every web site answers it: monitors and link previews ask so
-    router.routes.extend(pages.router.routes)
+            route.methods.add("HEAD")  # sent by monitors and link previews
+    router.routes.extend(module.router.routes)

@@ -1,79 +1,91 @@
-"""Signing up, in and out."""
+"""Sign-up, sign-in and sign-out."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from pydantic import SecretStr
 
-from client.market import Refused
-from client.models import safe_next
-from client.sentences import NOT_SIGNED_IN, SIGNED_UP_BEFORE, TRY_AGAIN, sentence, wait
-from client.views import form_key_of, page
-from client.visitor import MarketDep, see_other
+from client.gateway import RequestRejected
+from client.messages import (
+    ACCOUNT_EXISTS_WITH_OTHER_PASSWORD,
+    NOT_SIGNED_IN_YET,
+    OUTCOME_UNKNOWN,
+    messages_by_field,
+    too_many_tries,
+)
+from client.models import safe_redirect_path
+from client.routes.dependencies import GatewayDep
+from client.views import form_key_or_new, render_page, see_other
 from ticketing_common.auth import OptionalUser, end_session
-from ticketing_common.errors import ErrorDetail, Unavailable
+from ticketing_common.errors import Unavailable
 from ticketing_common.idempotency import KEY_REUSED
 
 router = APIRouter(prefix="/auth")
 
-Field = Annotated[str, Form()]
+FormText = Annotated[str, Form()]
 Password = Annotated[SecretStr, Form()]
 _NO_PASSWORD = SecretStr("")
-How = Literal["signup", "signin"]
+FormName = Literal["signup", "signin"]
 
 
 @router.get("/signout")
-async def ask_to_sign_out(request: Request, user: OptionalUser) -> Response:
-    return page(request, "signout.html", user) if user else see_other("/")
+async def show_sign_out_form(request: Request, user: OptionalUser) -> Response:
+    return render_page(request, "signout.html", user) if user else see_other("/")
 
 
 @router.post("/signout")
 async def sign_out(request: Request) -> Response:
-    """Needs no service: the session is all in the cookie."""
-    answer = see_other("/?said=signed-out")
-    end_session(answer, request.app.state.settings)
-    return answer
+    """Deletes the cookie. Calls no service: the session exists only in the cookie."""
+    response = see_other("/?said=signed-out")
+    end_session(response, request.app.state.settings)
+    return response
 
 
-@router.get("/{how}")
-async def show_form(how: How, request: Request, user: OptionalUser, next: str = "") -> Response:
+@router.get("/{form_name}")
+async def show_form(form_name: FormName, request: Request, user: OptionalUser, next: str = "") -> Response:
     if user:
-        return see_other(safe_next(next))
-    return _form(request, how, next)
+        return see_other(safe_redirect_path(next))
+    return _render_form(request, form_name, next)
 
 
-@router.post("/{how}")
-async def enter(
-    how: How,
+@router.post("/{form_name}")
+async def sign_up_or_in(
+    form_name: FormName,
     request: Request,
-    market: MarketDep,
-    email: Field = "",
+    gateway: GatewayDep,
+    email: FormText = "",
     password: Password = _NO_PASSWORD,
-    next: Field = "",
-    form_key: Field = "",
+    next: FormText = "",
+    form_key: FormText = "",
 ) -> Response:
-    key = form_key_of(form_key)
+    key = form_key_or_new(form_key)
     try:
-        if how == "signup":
-            cookie = await market.sign_up(email, password, key)
+        if form_name == "signup":
+            cookie = await gateway.sign_up(email, password, key)
         else:
-            cookie = await market.sign_in(email, password)
-    except Refused as refused:
-        errors = {detail.field or "": _sentence(detail) for detail in refused.details}
-        if refused.retry_after:
-            errors = {"": wait(refused.retry_after)}
-        return _form(request, how, next, email=email, errors=errors, status=refused.status)
+            cookie = await gateway.sign_in(email, password)
+    except RequestRejected as rejected:
+        errors = _error_messages(rejected)
+        return _render_form(request, form_name, next, email=email, errors=errors, status=rejected.status)
     except Unavailable:
-        error = TRY_AGAIN if how == "signup" else NOT_SIGNED_IN
-        return _form(request, how, next, email=email, errors={"": error}, status=503, form_key=key)
-    answer = see_other(safe_next(next))
-    answer.headers["Set-Cookie"] = cookie
-    return answer
+        errors = {"": OUTCOME_UNKNOWN if form_name == "signup" else NOT_SIGNED_IN_YET}
+        return _render_form(request, form_name, next, email=email, errors=errors, status=503, form_key=key)
+    response = see_other(safe_redirect_path(next))
+    response.headers["Set-Cookie"] = cookie
+    return response
 
 
-def _form(
+def _error_messages(rejected: RequestRejected) -> dict[str, str]:
+    if rejected.retry_after:
+        return {"": too_many_tries(rejected.retry_after)}
+    if rejected.details[0].code == KEY_REUSED:
+        return {"": ACCOUNT_EXISTS_WITH_OTHER_PASSWORD}
+    return messages_by_field(rejected.details)
+
+
+def _render_form(
     request: Request,
-    how: How,
+    form_name: FormName,
     next: str,
     *,
     email: str = "",
@@ -81,17 +93,13 @@ def _form(
     status: int = 200,
     form_key: str | None = None,
 ) -> Response:
-    return page(
+    return render_page(
         request,
-        f"{how}.html",
+        f"{form_name}.html",
         None,
         status=status,
         form_key=form_key,
-        next=safe_next(next),
+        next=safe_redirect_path(next),
         email=email,
         errors=errors or {},
     )
-
-
-def _sentence(detail: ErrorDetail) -> str:
-    return SIGNED_UP_BEFORE if detail.code == KEY_REUSED else sentence(detail)

@@ -1,87 +1,63 @@
-"""What one sells: offered, reserved, sold, refunded, and earned."""
+"""The visitor's tickets for sale, reserved, sold and refunded, and the earnings."""
 
-import asyncio
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
 
-from client.market import Market, Refused
-from client.schemas import Page, Sales, Ticket
-from client.sentences import sentence
-from client.views import page
-from client.visitor import MarketDep, see_other
+from client.gateway import Gateway, RequestRejected
+from client.messages import message_for
+from client.routes.dependencies import GatewayDep
+from client.use_cases import SalesTab, view_sales
+from client.views import render_page, see_other
 from ticketing_common.auth import CurrentUser
-from ticketing_common.errors import Unavailable
 
 router = APIRouter(prefix="/sales")
-
-Show = Literal["for-sale", "reserved", "sold", "refunded"]
-
-_STATUS = {"for-sale": "complete", "reserved": "created", "sold": "complete", "refunded": "refunded"}
-"""What orders are asked for; beside the tickets for sale only their sums are shown."""
 
 
 @router.get("")
 async def show_sales(
     request: Request,
-    market: MarketDep,
+    gateway: GatewayDep,
     _: CurrentUser,
-    show: Show = "for-sale",
+    show: SalesTab = "for-sale",
     cursor: str | None = None,
 ) -> Response:
-    return await _page(request, market, show, cursor)
+    return await _show_page(request, gateway, show, cursor)
 
 
 @router.post("")
-async def refund(
-    request: Request, market: MarketDep, _: CurrentUser, order_id: Annotated[str, Form()] = ""
+async def refund_order(
+    request: Request, gateway: GatewayDep, _: CurrentUser, order_id: Annotated[str, Form()] = ""
 ) -> Response:
     try:
-        await market.give_back(order_id)
-    except Refused as refused:
-        return await _page(request, market, "sold", None, sentence(refused.details[0]), refused.status)
+        await gateway.refund_order(order_id)
+    except RequestRejected as rejected:
+        error = message_for(rejected.details[0])
+        return await _show_page(request, gateway, "sold", None, error, rejected.status)
     return see_other("/sales?show=refunded&said=refunded")
 
 
-async def _page(
+async def _show_page(
     request: Request,
-    market: Market,
-    show: Show,
+    gateway: Gateway,
+    tab: SalesTab,
     cursor: str | None,
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    """Each part is shown as far as its service answers."""
     try:
-        tickets, (sales, following) = await asyncio.gather(
-            _for_sale(market, show, cursor), _sales(market, show, cursor)
-        )
-    except Refused:  # a cursor that is none
+        view = await view_sales(gateway, tab, cursor)
+    except RequestRejected:  # an invalid cursor
         return see_other("/sales")
-    rest = tickets.next_cursor if tickets else following if show != "for-sale" else None
-    return page(
+    return render_page(
         request,
         "sales.html",
-        market.user,
+        gateway.user,
         status=status,
-        show=show,
-        tickets=tickets,
-        sales=sales,
-        more=rest and "/sales?" + urlencode({"show": show, "cursor": rest}),
+        show=tab,
+        tickets=view.tickets,
+        sales=view.sales,
+        next_href=view.next_cursor and "/sales?" + urlencode({"show": tab, "cursor": view.next_cursor}),
         error=error,
     )
-
-
-async def _for_sale(market: Market, show: Show, cursor: str | None) -> Page[Ticket] | None:
-    try:
-        return await market.own_for_sale(cursor) if show == "for-sale" else None
-    except Unavailable:
-        return None
-
-
-async def _sales(market: Market, show: Show, cursor: str | None) -> tuple[Sales | None, str | None]:
-    try:
-        return await market.sales(_STATUS[show], None if show == "for-sale" else cursor)
-    except Unavailable:
-        return None, None

@@ -1,28 +1,28 @@
-// What happens to tickets, as it happens: the stream of the tickets service, from where this page stands.
+// Subscribes to the ticket events of the tickets service.
 
-const LONG = 10 * 60_000;
+const RELOAD_AFTER = 10 * 60_000; // ms in the background
 
 /**
- * Calls `tell(ticket)` for each ticket that is listed, edited, reserved or freed after `position`, and
- * `connected(yes)` as the stream comes and goes.
+ * Calls `onTicket(ticket)` for each ticket that is listed, edited, reserved or freed after `position`, and
+ * `onConnectionChange(isConnected)` when the connection opens or breaks.
  */
-export function follow(position, tell, connected = () => {}) {
+export function subscribe(position, onTicket, onConnectionChange = () => {}) {
   let source;
-  let last = position;
+  let lastPosition = position;
 
   function open() {
-    const from = last ? `?lastEventId=${encodeURIComponent(last)}` : "";
-    source = new EventSource(`/api/tickets/events${from}`);
-    source.onopen = () => connected(true);
+    const query = lastPosition ? `?lastEventId=${encodeURIComponent(lastPosition)}` : "";
+    source = new EventSource(`/api/tickets/events${query}`);
+    source.onopen = () => onConnectionChange(true);
     source.onerror = () => {
-      connected(false);
-      // It tries again by itself, but not after an answer that is no stream: a 503, say.
+      onConnectionChange(false);
+      // EventSource reconnects by itself, but not after an error response such as 503.
       if (source.readyState === EventSource.CLOSED) setTimeout(reopen, 1000 + Math.random() * 2000);
     };
-    for (const kind of ["ticket.created", "ticket.updated"]) {
-      source.addEventListener(kind, (event) => {
-        last = event.lastEventId;
-        tell(JSON.parse(event.data));
+    for (const type of ["ticket.created", "ticket.updated"]) {
+      source.addEventListener(type, (event) => {
+        lastPosition = event.lastEventId;
+        onTicket(JSON.parse(event.data));
       });
     }
   }
@@ -32,13 +32,13 @@ export function follow(position, tell, connected = () => {}) {
     if (document.visibilityState === "visible") open();
   }
 
-  // A page that nobody sees needs no connection, of which a browser has six for a host.
-  let left = 0;
+  // A hidden page gives up its connection: a browser allows only six per host.
+  let hiddenSince = 0;
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden") {
-      left = Date.now();
+      hiddenSince = Date.now();
       source.close();
-    } else if (Date.now() - left > LONG) {
+    } else if (Date.now() - hiddenSince > RELOAD_AFTER) {
       location.reload();
     } else {
       reopen();

@@ -1,5 +1,5 @@
-// Amounts, as views.py shows them.
+// Formats amounts in the same way as format_money in views.py.
 
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
-export const money = (amount) => dollars.format(amount);
+export const formatMoney = (amount) => dollars.format(amount);

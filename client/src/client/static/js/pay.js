@@ -1,114 +1,114 @@
-// Paying by card: Stripe's script takes the card's number, our market a token for it.
+// Payment by card: Stripe's script takes the card number, our API gets only a token.
 
-const LOADS_WITHIN = 10_000;
+const LOAD_TIMEOUT = 10_000; // ms
 
-const UNCERTAIN = "The market did not answer, so we don't know yet whether your payment went through. If it did, this page shows it in a moment. Else try again: nobody pays twice.";
+const OUTCOME_UNKNOWN = "We got no answer, so we don't know yet whether your payment went through. If it did, this page shows it in a moment. If not, try again: you never pay twice.";
 
-let busy = false;
+let isPaying = false;
 
-/** Why the payment of this order failed, as far as this browser was told. */
-export const reasonOf = (orderId) => sessionStorage.getItem(`why-${orderId}`);
+/** Why the payment of this order failed, if it failed in this tab. */
+export const failureReason = (orderId) => sessionStorage.getItem(`why-${orderId}`);
 
-/** `decided()` is called when the order should be looked at: it is paid, or it is over. */
-export function startPaying(orderId, decided) {
+/** Calls `onOrderDecided()` when the payment succeeded or failed, so that the page shows the order's new state. */
+export function startPayment(orderId, onOrderDecided) {
   const box = document.getElementById("pay");
-  if (!box) return; // payments are down, and the page says so
+  if (!box) return; // the payments service is down; the page shows a notice instead
   const find = (name) => document.getElementById(`pay-${name}`);
   find("reload").onclick = () => mount();
   mount();
 
   async function mount() {
-    show("loading");
+    showOnly("loading");
     try {
-      await load(box.dataset.script);
+      await loadScript(box.dataset.script);
       mountCard();
     } catch (error) {
-      if (error) console.error(error); // of our own making: nothing kept the script away
-      show("unloaded");
+      if (error) console.error(error); // an error in this code, not a script that did not load
+      showOnly("unloaded");
     }
   }
 
-  function show(what) {
-    for (const name of ["loading", "unloaded", "form"]) find(name).hidden = name !== what;
+  function showOnly(visible) {
+    for (const name of ["loading", "unloaded", "form"]) find(name).hidden = name !== visible;
   }
 
   function mountCard() {
     const stripe = window.Stripe(box.dataset.key);
-    const card = stripe.elements().create("card", { style: style(), hidePostalCode: true });
-    show("form");
+    const card = stripe.elements().create("card", { style: cardStyle(), hidePostalCode: true });
+    showOnly("form");
     card.mount("#card-input");
-    card.on("change", ({ error }) => say(error?.message));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => find("form") && card.update({ style: style() }));
+    card.on("change", ({ error }) => showProblem(error?.message));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => find("form") && card.update({ style: cardStyle() }));
     find("form").onsubmit = (event) => {
       event.preventDefault();
-      if (!busy) submit(stripe, card);
+      if (!isPaying) submit(stripe, card);
     };
   }
 
   async function submit(stripe, card) {
-    setBusy(card, true);
-    say();
+    setPaying(card, true);
+    showProblem();
     try {
       const { paymentMethod, error } = await stripe.createPaymentMethod({ type: "card", card });
-      if (error) return say(error.message);
+      if (error) return showProblem(error.message);
       await pay(stripe, paymentMethod.id);
     } catch {
-      say(UNCERTAIN);
+      showProblem(OUTCOME_UNKNOWN);
     } finally {
-      setBusy(card, false);
+      setPaying(card, false);
     }
   }
 
   async function pay(stripe, token) {
-    let answer = await post(orderId, token);
-    if (answer.status === 202) {
-      const { clientSecret } = await answer.json();
-      // It throws when there is nothing left to do, for another tab has done it.
+    let response = await postPayment(orderId, token);
+    if (response.status === 202) {
+      const { clientSecret } = await response.json();
+      // Throws if no action is required any more, for example because another tab confirmed the payment.
       const { error } = await stripe.handleNextAction({ clientSecret }).catch(() => ({}));
-      find("button")?.focus(); // the bank had it, and the card's fields can't take it back yet
-      if (error) remember(error.message);
-      answer = await post(orderId, token); // what came of it, the market knows
+      find("button")?.focus(); // the bank's dialog had the focus, and the card fields are still disabled
+      if (error) saveFailureReason(error.message);
+      response = await postPayment(orderId, token); // returns the outcome
     }
-    if (answer.ok) return settled();
-    if (answer.status >= 500) return say(UNCERTAIN);
-    const [{ message, field }] = (await answer.json()).errors;
-    if (answer.status === 401) return location.reload(); // to the sign-in page, and back here
-    if (field) return say(message);
-    if (message !== "Order is already paid" && !reasonOf(orderId)) remember(message);
-    await settled();
+    if (response.ok) return waitUntilDecided();
+    if (response.status >= 500) return showProblem(OUTCOME_UNKNOWN);
+    const [{ message, field }] = (await response.json()).errors;
+    if (response.status === 401) return location.reload(); // redirects to the sign-in page, and back here
+    if (field) return showProblem(message);
+    if (message !== "Order is already paid" && !failureReason(orderId)) saveFailureReason(message);
+    await waitUntilDecided();
   }
 
-  function remember(message) {
+  function saveFailureReason(message) {
     sessionStorage.setItem(`why-${orderId}`, /[.!?]$/.test(message) ? message : `${message}.`);
   }
 
-  /** The order says paid or cancelled a moment after the payment does. */
-  async function settled() {
-    for (let tries = 0; tries < 60; tries += 1) {
-      const answer = await fetch(`/api/orders/${orderId}`);
-      if (answer.ok && (await answer.json()).status !== "created") break;
+  /** The order is completed or cancelled shortly after the payment. */
+  async function waitUntilDecided() {
+    for (let attempt = 0; attempt < 60; attempt += 1) {
+      const response = await fetch(`/api/orders/${orderId}`);
+      if (response.ok && (await response.json()).status !== "created") break;
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
-    await decided();
+    await onOrderDecided();
   }
 
-  function say(message = "") {
+  function showProblem(message = "") {
     find("problem").hidden = !message;
     find("problem").textContent = message;
   }
 
-  function setBusy(card, yes) {
-    busy = yes;
+  function setPaying(card, value) {
+    isPaying = value;
     const button = find("button");
-    if (!button) return; // the order is decided, and the form gone
-    find("form").setAttribute("aria-busy", yes);
-    button.setAttribute("aria-disabled", yes);
-    button.textContent = yes ? "Paying…" : `Pay ${button.dataset.price}`;
-    card.update({ disabled: yes });
+    if (!button) return; // the order is decided, and the page has been refreshed
+    find("form").setAttribute("aria-busy", value);
+    button.setAttribute("aria-disabled", value);
+    button.textContent = value ? "Paying…" : `Pay ${button.dataset.price}`;
+    card.update({ disabled: value });
   }
 }
 
-function post(orderId, token) {
+function postPayment(orderId, token) {
   return fetch("/api/payments", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -116,30 +116,31 @@ function post(orderId, token) {
   });
 }
 
-function load(url) {
+/** Rejects without an error if the script does not load. */
+function loadScript(url) {
   if (window.Stripe) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    const give = (outcome) => {
+    const finish = (resolveOrReject) => {
       clearTimeout(timer);
       if (!window.Stripe) script.remove();
-      outcome();
+      resolveOrReject();
     };
-    const timer = setTimeout(() => give(reject), LOADS_WITHIN);
+    const timer = setTimeout(() => finish(reject), LOAD_TIMEOUT);
     script.src = url;
-    script.onload = () => give(window.Stripe ? resolve : reject);
-    script.onerror = () => give(reject);
+    script.onload = () => finish(window.Stripe ? resolve : reject);
+    script.onerror = () => finish(reject);
     document.head.append(script);
   });
 }
 
-/** The card's fields are in a frame of Stripe's: they get the colours and the size of ours. */
-function style() {
-  const ours = getComputedStyle(document.getElementById("card-input"));
-  const soft = getComputedStyle(document.getElementById("pay-loading")).color;
-  const bad = getComputedStyle(document.getElementById("pay-problem")).color;
+/** The card fields are in Stripe's frame, so they get the page's colours and fonts as options. */
+function cardStyle() {
+  const input = getComputedStyle(document.getElementById("card-input"));
+  const softColor = getComputedStyle(document.getElementById("pay-loading")).color;
+  const errorColor = getComputedStyle(document.getElementById("pay-problem")).color;
   return {
-    base: { color: ours.color, fontSize: ours.fontSize, fontFamily: ours.fontFamily, iconColor: soft, "::placeholder": { color: soft } },
-    invalid: { color: bad },
+    base: { color: input.color, fontSize: input.fontSize, fontFamily: input.fontFamily, iconColor: softColor, "::placeholder": { color: softColor } },
+    invalid: { color: errorColor },
   };
 }

@@ -1,16 +1,16 @@
-// One's sales: a ticket of one's own that is reserved or freed shows at once.
+// The sales page: refreshes when one of the seller's tickets is listed, edited, reserved or freed.
 
-import { follow } from "./live.js";
-import { refresh } from "./region.js";
+import { subscribe } from "./live.js";
+import { refresh } from "./refresh.js";
 
 const seller = document.getElementById("sales").dataset.seller;
-let later;
+let refreshTimer;
 
-follow("", ({ userId }) => {
+subscribe("", ({ userId }) => {
   if (userId !== seller) return;
-  clearTimeout(later);
-  later = setTimeout(() => {
-    const inUse = document.querySelector("main details[open]"); // a refund is being thought over
-    if (!inUse) refresh().catch(() => {});
+  clearTimeout(refreshTimer);
+  refreshTimer = setTimeout(() => {
+    const isRefundFormOpen = document.querySelector("main details[open]");
+    if (!isRefundFormOpen) refresh().catch(() => {});
   }, 300);
 });

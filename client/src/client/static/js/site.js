@@ -1,8 +1,8 @@
-// What every page does: forms are sent once, prices become money, times stay true, what is down is tried again.
+// On every page: prevents double submission, formats prices, updates times, and retries after an outage.
 
-import { tellTimes } from "./times.js";
+import { updateTimes } from "./times.js";
 
-// A page that the back button brings from memory may tell of yesterday.
+// The back button can restore an outdated page from the browser's memory.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 document.querySelector("[aria-invalid]")?.focus();
@@ -16,7 +16,7 @@ document.addEventListener("submit", (event) => {
   const text = button?.textContent;
   button?.setAttribute("aria-disabled", "true");
   if (button && form.dataset.busy) button.textContent = form.dataset.busy;
-  // The answer is another page; should none come, the form can be sent again.
+  // The response replaces this page. If there is none, the visitor can send the form again.
   setTimeout(() => {
     delete form.dataset.sent;
     button?.removeAttribute("aria-disabled");
@@ -30,9 +30,9 @@ document.addEventListener("focusout", ({ target }) => {
   if (/^(\d+\.?\d{0,2}|\.\d{1,2})$/.test(amount)) target.value = Number(amount).toFixed(2);
 });
 
-tellTimes();
-setInterval(tellTimes, 30_000);
-document.addEventListener("content", tellTimes);
+updateTimes();
+setInterval(updateTimes, 30_000);
+document.addEventListener("content", updateTimes);
 
 const menu = document.querySelector("details.menu");
 addEventListener("click", (event) => menu && !menu.contains(event.target) && menu.removeAttribute("open"));
@@ -42,17 +42,17 @@ addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
-// A part of the market is down: look now and then, each visitor at another moment, and show it when it is back.
+// A service is down: fetch the page every few seconds, with jitter, and show it once it is complete.
 if (document.querySelector("[data-retry]")) {
-  const look = async () => {
+  const retry = async () => {
     try {
-      const page = document.visibilityState === "visible" && (await fetch(location.href, { headers: { Accept: "text/html" } }));
-      // Not reload(): this page may be the answer to a form.
-      if (page && !(await page.text()).includes("data-retry")) return location.replace(location.href);
+      const response = document.visibilityState === "visible" && (await fetch(location.href, { headers: { Accept: "text/html" } }));
+      // replace() instead of reload(), which would send a form again.
+      if (response && !(await response.text()).includes("data-retry")) return location.replace(location.href);
     } catch {
-      // still nobody there
+      // The site itself is down.
     }
-    setTimeout(look, 2000 + Math.random() * 2000);
+    setTimeout(retry, 2000 + Math.random() * 2000);
   };
-  setTimeout(look, 2000);
+  setTimeout(retry, 2000);
 }

@@ -1,52 +1,52 @@
-// One ticket: whoever looks at it sees at once when it is taken, and can buy it when it is free again.
+// The ticket page: shows at once when the ticket is edited, reserved, sold or for sale again.
 
-import { follow } from "./live.js";
-import { money } from "./money.js";
-import { refresh } from "./region.js";
-import { countdown, minutes, pageArrived } from "./times.js";
+import { subscribe } from "./live.js";
+import { formatMoney } from "./money.js";
+import { refresh } from "./refresh.js";
+import { countdown, formatDuration, pageArrived } from "./times.js";
 
-let left;
-let later;
+let timeLeft;
+let refreshTimer;
 
-start(pageArrived());
-document.addEventListener("content", () => start(Date.now()));
-follow(page().dataset.position, apply);
-setInterval(tick, 1000);
+startCountdown(pageArrived());
+document.addEventListener("content", () => startCountdown(Date.now()));
+subscribe(ticketElement().dataset.position, applyEvent);
+setInterval(updateCountdown, 1000);
 
-function page() {
+function ticketElement() {
   return document.getElementById("ticket");
 }
 
-function start(since) {
-  const ticket = page();
-  left = ticket.dataset.until && countdown({ until: ticket.dataset.until, now: ticket.dataset.now }, since);
-  tick();
+function startCountdown(since) {
+  const { until, now } = ticketElement().dataset;
+  timeLeft = until && countdown({ until, now }, since);
+  updateCountdown();
 }
 
-/** What it is and whether it can be bought cannot wait; the server says the rest a moment later. */
-function apply({ id, version, title, price, orderId }) {
-  const ticket = page();
+/** Shows the title, the price and the state immediately; a refresh from the server follows. */
+function applyEvent({ id, version, title, price, orderId }) {
+  const ticket = ticketElement();
   if (id !== ticket.dataset.id || version <= Number(ticket.dataset.version)) return;
   ticket.dataset.version = version;
   ticket.dataset.state = orderId ? "reserved" : "free";
   ticket.querySelector("h1").textContent = title;
-  ticket.querySelector(".price").textContent = money(price);
-  soon(200 + Math.random() * 800); // a ticket that many want is not asked for by all of them at once
+  ticket.querySelector(".price").textContent = formatMoney(price);
+  scheduleRefresh(200 + Math.random() * 800); // jitter: many browsers may show the same ticket
 }
 
-function tick() {
-  const says = document.querySelector("[data-left]");
-  if (!says || !left) return;
-  if (left() > 0) {
-    says.textContent = ` (${minutes(left())} left)`;
+function updateCountdown() {
+  const element = document.querySelector("[data-left]");
+  if (!element || !timeLeft) return;
+  if (timeLeft() > 0) {
+    element.textContent = ` (${formatDuration(timeLeft())} left)`;
   } else {
-    left = undefined;
-    says.textContent = "";
-    soon(1500 + Math.random() * 1000); // free again, or sold: of a payment no ticket event tells
+    timeLeft = undefined;
+    element.textContent = "";
+    scheduleRefresh(1500 + Math.random() * 1000); // it may be sold: a payment publishes no ticket event
   }
 }
 
-function soon(ms) {
-  clearTimeout(later);
-  later = setTimeout(() => refresh().catch(() => soon(3000)), ms);
+function scheduleRefresh(ms) {
+  clearTimeout(refreshTimer);
+  refreshTimer = setTimeout(() => refresh().catch(() => scheduleRefresh(3000)), ms);
 }

@@ -1,124 +1,125 @@
-// The list of tickets: it changes as the market does, and goes on where it ends.
+// The list of tickets: live updates, and more tickets when the visitor scrolls to the end.
 
-import { follow } from "./live.js";
-import { money } from "./money.js";
-import { agoText } from "./times.js";
+import { subscribe } from "./live.js";
+import { formatMoney } from "./money.js";
+import { formatAge } from "./times.js";
 
-const GOES_AFTER = 500; // ms in which a ticket that was taken is still seen to be leaving
-const PAGES_BY_THEMSELVES = 4; // then the link waits, so that the end of the page can be reached
+const FADE_OUT = 500; // ms for which a ticket that was just reserved is still shown, faded
+const AUTOMATIC_PAGES = 4; // more pages only by click, so that visitors can reach the footer
 
 const list = document.getElementById("tickets");
-const live = document.getElementById("live");
+const liveIndicator = document.getElementById("live");
 const versions = new Map();
-const leaving = new WeakMap();
-let pages = 0;
+const removalTimers = new WeakMap();
+let pagesLoaded = 0;
 
 if (list) {
   for (const card of list.children) versions.set(card.dataset.id, Number(card.dataset.version));
-  live.hidden = false;
-  follow(list.dataset.position, apply, (connected) => {
-    live.classList.toggle("waiting", !connected);
-    live.lastElementChild.textContent = connected ? "Live" : "Reconnecting";
+  liveIndicator.hidden = false;
+  subscribe(list.dataset.position, applyEvent, (isConnected) => {
+    liveIndicator.classList.toggle("waiting", !isConnected);
+    liveIndicator.lastElementChild.textContent = isConnected ? "Live" : "Reconnecting";
   });
-  watchEnd();
+  watchEndOfList();
 }
 
-/** Events may come twice: only a newer version changes anything. */
-function apply(ticket) {
+/** Ignores duplicate and outdated events: their version is not newer. */
+function applyEvent(ticket) {
   if ((versions.get(ticket.id) ?? -1) >= ticket.version) return;
   versions.set(ticket.id, ticket.version);
   const card = list.querySelector(`[data-id="${CSS.escape(ticket.id)}"]`);
-  const wanted = !ticket.orderId && matches(ticket.title);
-  if (card && !wanted) takeAway(card);
-  else if (card) fill(card, ticket);
-  else if (wanted) add(ticket);
+  const belongsInList = !ticket.orderId && matchesQuery(ticket.title);
+  if (card && !belongsInList) removeCard(card);
+  else if (card) fillCard(card, ticket);
+  else if (belongsInList) addCard(ticket);
 }
 
-function fill(card, ticket) {
-  clearTimeout(leaving.get(card));
+function fillCard(card, ticket) {
+  clearTimeout(removalTimers.get(card));
   card.classList.remove("gone");
   card.dataset.id = ticket.id;
   const link = card.querySelector("a");
   link.href = `/tickets/${ticket.id}`;
   link.textContent = ticket.title;
-  card.querySelector(".price").textContent = money(ticket.price);
+  card.querySelector(".price").textContent = formatMoney(ticket.price);
   const time = card.querySelector("time");
   time.dateTime = new Date(parseInt(ticket.id.slice(0, 8), 16) * 1000).toISOString();
-  time.textContent = agoText(time.dateTime);
+  time.textContent = formatAge(time.dateTime);
 }
 
-function add(ticket) {
-  const older = [...list.children].find((card) => card.dataset.id < ticket.id);
-  const isFirst = older === list.firstElementChild;
-  if (older && isFirst && !list.dataset.first) return; // of a page before this one
-  if (!older && document.querySelector("a[rel=next]")) return; // of a page after this one
+function addCard(ticket) {
+  const nextOlder = [...list.children].find((card) => card.dataset.id < ticket.id);
+  const isNewest = nextOlder === list.firstElementChild;
+  if (nextOlder && isNewest && !list.dataset.first) return; // it belongs on a previous page
+  if (!nextOlder && document.querySelector("a[rel=next]")) return; // it belongs on a later page
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
-  fill(card, ticket);
+  fillCard(card, ticket);
   card.classList.add("fresh");
-  list.insertBefore(card, older ?? null);
-  showEmptiness();
+  list.insertBefore(card, nextOlder ?? null);
+  updateEmptyNotice();
 }
 
-function takeAway(card) {
+function removeCard(card) {
   card.classList.add("gone");
-  leaving.set(card, setTimeout(() => {
+  removalTimers.set(card, setTimeout(() => {
     card.remove();
-    showEmptiness();
-  }, GOES_AFTER));
+    updateEmptyNotice();
+  }, FADE_OUT));
 }
 
-function showEmptiness() {
-  const next = document.querySelector("a[rel=next]");
-  if (!list.children.length && next) more(next);
-  document.getElementById("empty").hidden = list.children.length > 0 || Boolean(next);
+function updateEmptyNotice() {
+  const nextLink = document.querySelector("a[rel=next]");
+  if (!list.children.length && nextLink) loadNextPage(nextLink);
+  document.getElementById("empty").hidden = list.children.length > 0 || Boolean(nextLink);
 }
 
-/** Whether the title has every word of the search, as models.py of the tickets service compares them. */
-function matches(title) {
-  const has = new Set(words(title));
-  return words(list.dataset.query).every((word) => has.has(word));
+/** Whether the title has every word of the query, compared as in models.py of the tickets service. */
+function matchesQuery(title) {
+  const titleWords = new Set(words(title));
+  return words(list.dataset.query).every((word) => titleWords.has(word));
 }
 
 function words(text) {
   return text.normalize("NFKC").toLowerCase().replaceAll("ß", "ss").match(/[\p{L}\p{N}_]+/gu) ?? [];
 }
 
-function watchEnd() {
-  const next = document.querySelector("a[rel=next]");
-  if (!next) return;
-  next.addEventListener("click", (event) => {
+function watchEndOfList() {
+  const nextLink = document.querySelector("a[rel=next]");
+  if (!nextLink) return;
+  nextLink.addEventListener("click", (event) => {
     event.preventDefault();
-    more(next);
+    loadNextPage(nextLink);
   });
-  if (pages >= PAGES_BY_THEMSELVES) return;
-  const seen = new IntersectionObserver(([end]) => {
-    if (!end.isIntersecting) return;
-    seen.disconnect();
-    more(next);
+  if (pagesLoaded >= AUTOMATIC_PAGES) return;
+  const observer = new IntersectionObserver(([link]) => {
+    if (!link.isIntersecting) return;
+    observer.disconnect();
+    loadNextPage(nextLink);
   }, { rootMargin: "600px" });
-  seen.observe(next);
+  observer.observe(nextLink);
 }
 
-async function more(next) {
-  if (next.dataset.sent) return;
-  next.dataset.sent = "yes";
+async function loadNextPage(nextLink) {
+  if (nextLink.dataset.sent) return;
+  nextLink.dataset.sent = "yes";
   let page;
   try {
-    page = new DOMParser().parseFromString(await (await fetch(next.href, { headers: { Accept: "text/html" } })).text(), "text/html");
-    if (!page.getElementById("tickets")) throw new Error("no list came");
+    const response = await fetch(nextLink.href, { headers: { Accept: "text/html" } });
+    page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (!page.getElementById("tickets")) throw new Error("the response contains no list");
   } catch {
-    delete next.dataset.sent; // the link is still there to be tried
+    delete nextLink.dataset.sent; // the visitor can click the link again
     return;
   }
-  pages += 1;
-  const hadFocus = document.activeElement === next;
+  pagesLoaded += 1;
+  const hadFocus = document.activeElement === nextLink;
   const cards = [...page.getElementById("tickets").children].filter((card) => !versions.has(card.dataset.id));
   for (const card of cards) versions.set(card.dataset.id, Number(card.dataset.version));
   list.append(...cards);
-  const following = page.querySelector("a[rel=next]");
-  if (following) next.replaceWith(following);
-  else next.parentElement.remove();
+  const newNextLink = page.querySelector("a[rel=next]");
+  if (newNextLink) nextLink.replaceWith(newNextLink);
+  else nextLink.parentElement.remove();
   if (hadFocus) cards[0]?.querySelector("a").focus();
-  showEmptiness();
-  watchEnd();
+  updateEmptyNotice();
+  watchEndOfList();
 }

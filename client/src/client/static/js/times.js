@@ -1,19 +1,20 @@
-// How long ago, in the words of views.py.
+// Relative times, countdowns, and times in the visitor's time zone.
 
-export function agoText(iso) {
-  const passed = (Date.now() - Date.parse(iso)) / 1000;
-  if (passed < 60) return "just now";
-  if (passed < 3600) return `${Math.floor(passed / 60)} min ago`;
-  if (passed < 86_400) return `${Math.floor(passed / 3600)} h ago`;
-  const days = Math.floor(passed / 86_400);
+/** In the same words as format_age in views.py. */
+export function formatAge(iso) {
+  const seconds = (Date.now() - Date.parse(iso)) / 1000;
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  const days = Math.floor(seconds / 86_400);
   if (days === 1) return "yesterday";
   if (days < 7) return `${days} days ago`;
   return new Date(iso).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 }
 
-/** Keeps `ago` true, and turns UTC into the visitor's own time. */
-export function tellTimes() {
-  for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = agoText(time.dateTime);
+/** Updates relative times, and converts UTC to the visitor's time zone. */
+export function updateTimes() {
+  for (const time of document.querySelectorAll("time[data-age]")) time.textContent = formatAge(time.dateTime);
   for (const time of document.querySelectorAll("time[data-clock]")) {
     time.textContent = new Date(time.dateTime).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
   }
@@ -22,20 +23,25 @@ export function tellTimes() {
   }
 }
 
-/** Milliseconds until a moment by the server's clock: of the visitor's only the running matters, not the setting. */
+/**
+ * Returns a function that returns the milliseconds left until `until`.
+ *
+ * `now` is the server's time at `since`. The visitor's clock only measures the time since then, so it does
+ * not matter if it is wrong.
+ */
 export function countdown({ until, now }, since = Date.now()) {
-  const all = Date.parse(until) - Date.parse(now);
-  return () => all - (Date.now() - since);
+  const total = Date.parse(until) - Date.parse(now);
+  return () => total - (Date.now() - since);
 }
 
-/** When the answer began to arrive from which this page was made. */
+/** When the response with this page began to arrive, by the visitor's clock. */
 export function pageArrived() {
   const [page] = performance.getEntriesByType("navigation");
   return Date.now() - (performance.now() - page.responseStart);
 }
 
-/** 14:05 */
-export function minutes(ms) {
+/** Formats a duration as minutes and seconds: 14:05. */
+export function formatDuration(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
