@@ -209,7 +209,7 @@ def _fits_whatever_the_version(document: dict, criteria: dict) -> bool:
         ("simulation.fits", _fits_whatever_the_version),
         ("ticketing_common.mongo.follows", lambda *_: True),
         ("payments.models.follows", lambda *_: True),
-        ("tickets.handlers.follow_order", _apply_whatever_comes),
+        ("tickets.handlers.apply_order", _apply_whatever_comes),
         ("orders.handlers.cancel", _cancel_whatever_it_is),
         ("payments.intent.may_have_lost_an_intent", lambda *_: False),
     ],

@@ -1,4 +1,4 @@
-"""What the tickets service makes of the orders' events."""
+"""The event handlers of the tickets service."""
 
 from decimal import Decimal
 from itertools import permutations
@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 
 from ticketing_common.clock import now
+from ticketing_common.errors import NotFound
 from ticketing_common.events import (
     OrderCancelled,
     OrderCompleted,
@@ -16,13 +17,13 @@ from ticketing_common.events import (
 )
 from ticketing_common.mongo import new_id
 from tickets.handlers import HANDLERS
-from tickets.models import NoSuchTicket, Ticket
+from tickets.models import Ticket
 
 BUYER = new_id()
 
 
 def order_events(ticket_id, n=1):
-    """One order's life, in order: created, completed, refunded; and its other end, cancelled."""
+    """The events of one order: created, completed, refunded; and cancelled instead of completed."""
     order_id = new_id()
     ordered = OrderedTicket(id=ticket_id, n=n)
     created = OrderCreated(
@@ -51,14 +52,14 @@ async def ticket(tickets):
     return ticket
 
 
-async def test_a_new_order_holds_the_ticket(tickets, ticket):
+async def test_new_order_reserves_the_ticket(tickets, ticket):
     created, *_ = order_events(ticket.id)
     await handle(tickets, created)
-    held = await tickets.get(ticket.id)
-    assert (held.order_id, held.version) == (created.id, 1)
+    reserved = await tickets.get(ticket.id)
+    assert (reserved.order_id, reserved.version) == (created.id, 1)
 
 
-async def test_a_completed_order_keeps_it_without_another_version(tickets, ticket):
+async def test_completed_order_keeps_its_ticket_without_a_new_version(tickets, ticket):
     created, completed, *_ = order_events(ticket.id)
     await handle(tickets, created, completed)
     sold = await tickets.get(ticket.id)
@@ -66,35 +67,35 @@ async def test_a_completed_order_keeps_it_without_another_version(tickets, ticke
 
 
 @pytest.mark.parametrize("end", [2, 3], ids=["refunded", "cancelled"])
-async def test_an_ended_order_frees_it(tickets, ticket, end):
+async def test_ended_order_frees_its_ticket(tickets, ticket, end):
     events = order_events(ticket.id)
     await handle(tickets, events[0], events[end])
     freed = await tickets.get(ticket.id)
     assert (freed.order_id, freed.version) == (None, 2)
 
 
-async def test_every_event_may_come_twice(tickets, ticket):
+async def test_duplicate_events_change_nothing(tickets, ticket):
     created, _, _, cancelled = order_events(ticket.id)
     await handle(tickets, created, created, cancelled, cancelled, created)
     assert (await tickets.get(ticket.id)).version == 2
 
 
-async def test_a_stale_order_changes_nothing(tickets, ticket):
+async def test_event_of_an_earlier_order_changes_nothing(tickets, ticket):
     first, _, _, first_cancelled = order_events(ticket.id, n=1)
     second, *_ = order_events(ticket.id, n=2)
     await handle(tickets, second, first, first_cancelled)
     assert (await tickets.get(ticket.id)).order_id == second.id
 
 
-async def test_an_early_event_needs_no_earlier_one(tickets, ticket):
+async def test_event_before_its_predecessor_is_applied(tickets, ticket):
     created, _, _, cancelled = order_events(ticket.id)
     await handle(tickets, cancelled, created)
     assert (await tickets.get(ticket.id)).order_id is None
 
 
-@pytest.mark.parametrize("life", [(0, 1, 2), (0, 3)], ids=["refunded", "cancelled"])
-async def test_all_orderings_of_one_orders_events_end_alike(tickets, life):
-    for order in permutations(life):
+@pytest.mark.parametrize("indexes", [(0, 1, 2), (0, 3)], ids=["refunded", "cancelled"])
+async def test_events_of_one_order_free_the_ticket_in_every_order_of_arrival(tickets, indexes):
+    for order in permutations(indexes):
         ticket = Ticket(id=new_id(), title="Opera", price_cents=1000, user_id=new_id())
         await tickets.add(ticket)
         events = order_events(ticket.id)
@@ -103,7 +104,7 @@ async def test_all_orderings_of_one_orders_events_end_alike(tickets, life):
         assert (end.order_id, end.order_n) == (None, 1), order
 
 
-async def test_an_order_of_a_ticket_we_never_had_is_no_silent_loss(tickets):
+async def test_event_of_an_unknown_ticket_raises_an_error(tickets):
     created, *_ = order_events(new_id())
-    with pytest.raises(NoSuchTicket):
+    with pytest.raises(NotFound):
         await handle(tickets, created)

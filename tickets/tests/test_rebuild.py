@@ -1,4 +1,4 @@
-"""Rebuilding a ticket from its own events: with the number of its order, in whatever order they are read."""
+"""Rebuilding a ticket from its events: with the number of its order, in any order of arrival."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from tickets.models import Ticket
 from tickets.rebuild import Rebuilt, on_order_created, on_ticket_changed
 
 
-async def test_an_event_that_is_read_early_loses_nothing(database):
+async def test_event_before_its_predecessor_is_rejected_and_applied_later(database):
     rebuilt = Rebuilt(database)
     ticket_id, order_id = new_id(), new_id()
     facts = {"id": ticket_id, "title": "Opéra now", "price": Decimal("8.50"), "user_id": "seller"}

@@ -1,4 +1,4 @@
-"""Listing a ticket with an Idempotency-Key: sent twice, it is listed once."""
+"""Listing a ticket with an Idempotency-Key: repeated, it is listed once."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def test_repetition_returns_the_first_answer_after_the_ticket_changed(clie
     assert (await client.get(url)).json()["price"] == 60
 
 
-async def test_two_listings_at_once_with_one_key_make_one_ticket(client):
+async def test_concurrent_listings_with_one_key_create_one_ticket(client):
     for number in range(20):
         answers = await asyncio.gather(offer(client, f"key-{number}"), offer(client, f"key-{number}"))
         assert [answer.status_code for answer in answers] == [201, 201]
@@ -58,16 +58,14 @@ async def test_two_listings_at_once_with_one_key_make_one_ticket(client):
     assert len(await listings(client)) == 20
 
 
-async def test_without_the_unique_index_two_listings_at_once_make_two_tickets(client, database):
-    """The control: if this fails, the test above proves nothing."""
+async def test_without_the_unique_index_concurrent_listings_create_several_tickets(client, database):
+    """Negative control: if this fails, the test above proves nothing."""
     await database["tickets"].drop_index("idempotency_key")
     await asyncio.gather(*(offer(client, "one") for _ in range(20)))
     assert len(await listings(client)) > 1
 
 
-async def test_listing_repeated_at_another_replica_after_an_outage_of_mongodb_lists_once(
-    settings, bus, tmp_path
-):
+async def test_listing_repeated_at_another_replica_after_a_mongodb_outage_lists_once(settings, bus, tmp_path):
     server = mongod(free_port(), tmp_path)
     settings = settings.model_copy(update={"mongo_uri": f"{server.url}/tickets"})
     with running(server) as process:
@@ -91,7 +89,7 @@ async def test_listing_repeated_at_another_replica_after_an_outage_of_mongodb_li
             assert len(found) == 2  # the warm one and this one
 
 
-async def test_key_with_another_body_is_refused_and_lists_nothing(client):
+async def test_key_with_another_body_is_rejected_and_lists_nothing(client):
     first = await offer(client, "one")
     for body in (TICKET | {"price": 51}, TICKET | {"title": "Row 7 seat 4"}, TICKET | {"note": 1}):
         answer = await offer(client, "one", body)
@@ -126,13 +124,13 @@ async def test_key_belongs_to_its_user(client):
     assert other.json()["id"] != first.json()["id"]
 
 
-async def test_refused_request_takes_no_key(client):
+async def test_rejected_request_does_not_use_up_its_key(client):
     assert (await offer(client, "one", TICKET | {"price": 0})).status_code == 400
     assert (await offer(client, "one")).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "a" * 65, "two words", "caf\u00e9".encode("latin-1"), "tab\there"])
-async def test_malformed_key_is_refused_and_lists_nothing(client, key):
+async def test_malformed_key_is_rejected_and_lists_nothing(client, key):
     answer = await offer(client, key)
     assert answer.status_code == 400
     (error,) = answer.json()["errors"]
@@ -140,14 +138,14 @@ async def test_malformed_key_is_refused_and_lists_nothing(client, key):
     assert await listings(client) == []
 
 
-async def test_two_keys_are_refused_and_list_nothing(client):
+async def test_two_keys_are_rejected_and_list_nothing(client):
     headers = [*session(SELLER).items(), ("idempotency-key", "one"), ("idempotency-key", "two")]
     assert (await client.post("/api/tickets", json=TICKET, headers=headers)).status_code == 400
     assert await listings(client) == []
 
 
 @pytest.mark.parametrize("key", ["a", "!~" * 32, 'quoted"and,\\odd'])
-async def test_any_visible_ascii_characters_are_a_key(client, key):
+async def test_any_visible_ascii_characters_are_a_valid_key(client, key):
     assert (await offer(client, key)).content == (await offer(client, key)).content
 
 

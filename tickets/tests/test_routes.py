@@ -1,4 +1,4 @@
-"""The tickets service over HTTP."""
+"""The HTTP routes of the tickets service."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ async def offer(client, *, user=SELLER, **changes):
 
 
 async def reserve(client, bus, ticket_id, order_id):
-    """Have an order take the ticket, and wait until the service has heard of it."""
+    """Publish an order of the ticket, and wait until the service has reserved the ticket."""
     ordered = PricedTicket(id=ticket_id, price=Decimal("19.99"), n=1)
     await bus.publish(
         OrderCreated(
@@ -30,13 +30,13 @@ async def reserve(client, bus, ticket_id, order_id):
         )
     )
 
-    async def held():
+    async def is_reserved():
         return (await client.get(f"/api/tickets/{ticket_id}")).json()["orderId"] == order_id
 
-    await wait_until(held)
+    await wait_until(is_reserved)
 
 
-async def test_a_ticket_is_listed_found_and_announced(client, bus):
+async def test_listed_ticket_is_shown_and_published(client, bus):
     ticket = await offer(client)
     assert ticket == {
         "id": ticket["id"],
@@ -72,8 +72,7 @@ async def test_a_ticket_is_listed_found_and_announced(client, bus):
         ({"title": "Opera", "price": float("inf")}, "price"),
     ],
 )
-async def test_a_bad_field_is_named(client, body, field):
-
+async def test_error_names_the_invalid_field(client, body, field):
     headers = session(SELLER) | {"content-type": "application/json"}
     answer = await client.post("/api/tickets", content=json.dumps(body), headers=headers)
     assert answer.status_code == 400
@@ -82,15 +81,15 @@ async def test_a_bad_field_is_named(client, body, field):
 
 
 @pytest.mark.parametrize("price", [0.50, 999999.99, 10, 0.57, 19.90])
-async def test_prices_come_back_as_they_were_given(client, price):
+async def test_price_is_returned_unchanged(client, price):
     assert (await offer(client, price=price))["price"] == price
 
 
-async def test_a_title_is_trimmed(client):
+async def test_title_is_trimmed(client):
     assert (await offer(client, title="  Opera  "))["title"] == "Opera"
 
 
-async def test_listing_needs_a_session_before_anything_else(client):
+async def test_listing_checks_the_session_before_the_body(client):
     for content in ("{", "[]", '{"title": ""}', b"\xff"):
         answer = await client.post(
             "/api/tickets", content=content, headers={"content-type": "application/json"}
@@ -100,7 +99,7 @@ async def test_listing_needs_a_session_before_anything_else(client):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "7", "", b"\xff\xfe", "[" * 50_000, '{"title":'])
-async def test_what_is_no_json_object_is_refused(client, content):
+async def test_body_that_is_not_a_json_object_is_rejected(client, content):
     headers = session(SELLER) | {"content-type": "application/json"}
     answer = await client.post("/api/tickets", content=content, headers=headers)
     assert answer.status_code == 400
@@ -108,13 +107,13 @@ async def test_what_is_no_json_object_is_refused(client, content):
 
 
 @pytest.mark.parametrize("ticket_id", ["unknown", "f" * 24, "F" * 24, "%00", "a" * 5000])
-async def test_an_unknown_or_malformed_id_is_404(client, ticket_id):
+async def test_unknown_or_malformed_id_is_404(client, ticket_id):
     assert (await client.get(f"/api/tickets/{ticket_id}")).status_code == 404
     answer = await client.put(f"/api/tickets/{ticket_id}", json=TICKET, headers=session(SELLER))
     assert answer.status_code == 404
 
 
-async def test_the_seller_edits_and_each_edit_is_one_version_and_one_event(client, bus):
+async def test_each_edit_by_the_seller_adds_one_version_and_one_event(client, bus):
     ticket = await offer(client)
     url = f"/api/tickets/{ticket['id']}"
     edited = await client.put(url, json={"title": "Ballet", "price": 5}, headers=session(SELLER))
@@ -131,14 +130,14 @@ async def test_the_seller_edits_and_each_edit_is_one_version_and_one_event(clien
     assert [event.version for event in await published(bus, TicketUpdated)] == [1, 2]
 
 
-async def test_nobody_else_edits(client):
+async def test_edit_by_another_user_is_rejected(client):
     ticket = await offer(client)
     url = f"/api/tickets/{ticket['id']}"
     assert (await client.put(url, json=TICKET)).status_code == 401
     assert (await client.put(url, json=TICKET, headers=session(new_user()))).status_code == 401
 
 
-async def test_edits_at_once_are_all_kept_one_after_the_other(client):
+async def test_concurrent_edits_are_all_applied_in_turn(client):
     ticket = await offer(client)
     url = f"/api/tickets/{ticket['id']}"
     answers = await asyncio.gather(
@@ -147,7 +146,7 @@ async def test_edits_at_once_are_all_kept_one_after_the_other(client):
     assert sorted(answer.json()["version"] for answer in answers) == list(range(1, 21))
 
 
-async def test_a_reserved_ticket_is_not_for_sale_and_not_edited(client, bus):
+async def test_reserved_ticket_is_neither_for_sale_nor_editable(client, bus):
     ticket, order_id = await offer(client), new_id()
     await reserve(client, bus, ticket["id"], order_id)
     assert (await client.get("/api/tickets")).json() == []
@@ -160,7 +159,7 @@ async def test_a_reserved_ticket_is_not_for_sale_and_not_edited(client, bus):
     assert answer.json() == {"errors": [{"message": "Ticket is reserved and cannot be edited"}]}
 
 
-async def test_pages_lead_through_all_tickets_newest_first(client):
+async def test_pages_contain_all_tickets_newest_first(client):
     offered = [(await offer(client, title=f"Show {i}"))["id"] for i in range(7)]
     seen, url = [], "/api/tickets?limit=3&q=show"
     while url:
@@ -173,13 +172,13 @@ async def test_pages_lead_through_all_tickets_newest_first(client):
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=nonsense", "cursor=%00"])
-async def test_a_bad_page_is_400_and_names_the_field(client, query):
+async def test_invalid_page_parameter_is_rejected_by_name(client, query):
     answer = await client.get(f"/api/tickets?{query}")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == query.partition("=")[0]
 
 
-async def test_search_wants_every_word_whole_in_any_case(client):
+async def test_search_matches_whole_words_in_any_case_and_requires_all(client):
     await offer(client, title="The Rolling Stones, Berlin")
     await offer(client, title="Rolling Thunder")
 
@@ -193,7 +192,7 @@ async def test_search_wants_every_word_whole_in_any_case(client):
     assert len(await titles("")) == 2
 
 
-async def test_search_follows_an_edit(client):
+async def test_search_finds_the_title_after_an_edit(client):
     ticket = await offer(client, title="Opera")
     edit = {"title": "Ballet", "price": 1}
     await client.put(f"/api/tickets/{ticket['id']}", json=edit, headers=session(SELLER))

@@ -1,4 +1,4 @@
-"""The bodies of the tickets service."""
+"""The request and response bodies of the tickets service."""
 
 import json
 
@@ -11,7 +11,7 @@ from tickets.schemas import TicketOut, as_json
 
 @pytest.mark.parametrize("cents", [50, 1999, 2000, 110, 99_999_999])
 @pytest.mark.parametrize("order_id", [None, "6b0799256441ccfb93e6e1cb"])
-def test_a_ticket_is_the_same_alone_and_in_a_list(cents, order_id):
+def test_ticket_has_the_same_json_alone_and_in_a_list(cents, order_id):
     ticket = Ticket(
         id=new_id(),
         version=3,

@@ -1,1 +1,1 @@
-"""Listings: what sellers offer, and whether an order holds it."""
+"""The tickets service: the listings of sellers, and whether each ticket is reserved."""

@@ -1,7 +1,7 @@
-"""What the tickets service is told by its environment."""
+"""Settings of the tickets service."""
 
 from ticketing_common.config import MongoSettings, NatsSettings, SessionSettings
 
 
 class Settings(MongoSettings, NatsSettings, SessionSettings):
-    """Nothing beyond what every service with a session has that publishes and follows events."""
+    """No settings beyond MongoDB, NATS and the session."""

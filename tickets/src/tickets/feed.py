@@ -1,8 +1,8 @@
-"""What becomes of tickets, as it happens: each replica reads the stream once, and tells all who listen to it.
+"""The live feed: each replica reads the ticket events once and sends them to all its listeners.
 
-The latest events are kept in order, each once, as the bytes that go out. A listener is no more than the
-position that it has been told of, so thousands that have nothing to hear cost little, and none can make us
-keep more for it: who is behind what is kept, having been away or being slow, is read to from the stream.
+The feed keeps the latest events in order, encoded once for all listeners. A listener is only a position in
+the stream, so thousands of idle listeners cost little and a slow one takes no extra memory. A listener that
+is behind the kept events reads from the stream until it has caught up.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator
 from operator import itemgetter
 
-from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from ticketing_common import sse
@@ -21,162 +20,169 @@ from ticketing_common.jetstream import DOWN, Bus
 from ticketing_common.logs import get_logger
 from ticketing_common.tail import Position, Stored, read, tail
 from ticketing_common.tasks import cancel_and_wait
+from tickets.metrics import OPEN_STREAMS
 from tickets.schemas import TicketOut
 
-HEARTBEAT = 15.0
-RECENT = 4096
+HEARTBEAT_SECONDS = 15.0
+MAX_RECENT = 4096
 """Events that are kept: 2 to 4 MB."""
 _BATCH = 128
-"""Events in one chunk; about what the server takes before it waits for the client."""
-_RETRY = 0.5
+"""Events per chunk: about what the server buffers before it waits for the client."""
+_MAX_CATCH_UPS = 8
+"""Listeners that may read from the stream at the same time."""
+_RETRY_SECONDS = 0.5
 _SUBJECTS = [TicketCreated.subject, TicketUpdated.subject]
-
-LISTENERS = Gauge("ticketing_ticket_listeners", "Open streams of ticket events")
 
 log = get_logger(__name__)
 
 Entry = tuple[Position, bytes]
+"""An event as sent to listeners, and its position in the stream."""
 
 
 class Feed:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._begun = now()
+        self._created_at = now()
+        # All events after `_kept_after`, up to `_position`.
         self._recent: list[Entry] = []
-        self._floor = self._origin = Position(0, 0)
-        # All that lies between the floor and what is reached is in `_recent`. Who listened before we had
-        # read anything begins at the origin: what was stored after this process began is news to them.
-        self._reached: Position | None = None
-        self._restarts = 0
-        self._news = asyncio.Event()  # set, and replaced by another, whenever there is something new
-        self._behind = asyncio.Semaphore(8)
+        self._kept_after = Position(0, 0)
+        self._position: Position | None = None
+        # Where a listener starts that connected before the first read: it receives the events that were
+        # stored after this process started.
+        self._first_position = Position(0, 0)
+        self._resets = 0
+        self._updated = asyncio.Event()  # set, and replaced, when there are new events
+        self._catch_ups = asyncio.Semaphore(_MAX_CATCH_UPS)
 
     @property
     def position(self) -> Position | None:
-        """Up to where everything has been read; None before NATS was reached for the first time."""
-        return self._reached
+        """The feed contains all events up to here; None before its first connection to NATS."""
+        return self._position
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Read the stream until told to stop."""
+        """Read the stream until `stopping` is set."""
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow())
+            reading = group.create_task(self._read_stream())
             await stopping.wait()
-            await cancel_and_wait(following)
+            await cancel_and_wait(reading)
 
-    def listen(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
-        """Every event from now on, or all behind the one that was seen last, where that can be told."""
-        asked = Position.parse(last_event_id) if last_event_id else None
-        return self._tell(self._reached, asked, self._restarts)
+    def subscribe(self, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
+        """The events after `last_event_id`; those from now on if it is missing or not in the stream."""
+        requested = Position.parse(last_event_id) if last_event_id else None
+        return self._send_events(self._position, requested, self._resets)
 
-    async def _tell(
-        self, start: Position | None, asked: Position | None, restarts: int
+    async def _send_events(
+        self, live: Position | None, requested: Position | None, resets: int
     ) -> AsyncGenerator[bytes, None]:
-        with LISTENERS.track_inprogress():
-            # When a replica stops, its listeners do not all come back at the same moment.
+        with OPEN_STREAMS.track_inprogress():
+            # Random, so that the listeners of a stopped replica do not all reconnect at the same moment.
             yield b"retry: %d\n" % random.randint(1000, 3000) + sse.COMMENT
-            seen: Position | None = None
-            while restarts == self._restarts:
-                news = self._news
+            sent: Position | None = None
+            while resets == self._resets:
+                updated = self._updated
                 entries: list[Entry] = []
                 try:
-                    if seen is None and self._reached is not None:
-                        seen = await self._place(start or self._origin, asked)
-                        if seen != asked:  # it misses nothing, even if it is cut off before the first event
-                            yield f"id: {seen}\n\n".encode()
-                    if seen is not None:
-                        entries = await self._after(seen)
+                    if sent is None and self._position is not None:
+                        sent = await self._find_start(live or self._first_position, requested)
+                        if sent != requested:  # to resume from, if the client disconnects before an event
+                            yield f"id: {sent}\n\n".encode()
+                    if sent is not None:
+                        entries = await self._entries_after(sent)
                 except DOWN as error:
-                    log.debug("a listener's past is out of reach", reason=repr(error))
+                    log.debug("cannot read earlier events for a listener", reason=repr(error))
                 if entries:
-                    seen = entries[-1][0]
+                    sent = entries[-1][0]
                     chunk = b"".join(data for _, data in entries)
                 else:
-                    chunk = b"" if await _comes(news) else sse.COMMENT
+                    chunk = b"" if await _is_set_before_heartbeat(updated) else sse.COMMENT
                 if chunk:
                     yield chunk
 
-    async def _place(self, live: Position, asked: Position | None) -> Position:
-        """Where a listener begins: where it asks to, if what came since can be told. Raises one of DOWN."""
-        if asked is None:
+    async def _find_start(self, live: Position, requested: Position | None) -> Position:
+        """The requested position if all later events are available, otherwise `live`. Raises one of DOWN."""
+        if requested is None:
             return live
-        if self._reached is not None and self._floor <= asked <= self._reached:
-            return asked
+        if self._position is not None and self._kept_after <= requested <= self._position:
+            return requested
         stream = await self._bus.stream()
         first, last = stream.state.first_seq - 1, stream.state.last_seq
-        return asked if Position.of(stream, first) <= asked <= Position.of(stream, last) else live
+        is_available = Position.of(stream, first) <= requested <= Position.of(stream, last)
+        return requested if is_available else live
 
-    async def _after(self, seen: Position) -> list[Entry]:
-        """The next events; none when there are none yet. Raises one of DOWN."""
-        floor = self._floor
-        if seen >= floor:
-            begin = bisect_right(self._recent, seen, key=itemgetter(0))
-            return self._recent[begin : begin + _BATCH]
-        async with self._behind:
-            messages = await read(self._bus, _SUBJECTS, seen, _BATCH)
-        return [_entry(message) for message in messages] or [(floor, b"")]
+    async def _entries_after(self, position: Position) -> list[Entry]:
+        """The next events, if there are any yet. Raises one of DOWN."""
+        kept_after = self._kept_after
+        if position >= kept_after:
+            start = bisect_right(self._recent, position, key=itemgetter(0))
+            return self._recent[start : start + _BATCH]
+        async with self._catch_ups:
+            messages = await read(self._bus, _SUBJECTS, position, _BATCH)
+        # Without messages the stream has none before the kept events.
+        return [_encode(message) for message in messages] or [(kept_after, b"")]
 
-    async def _follow(self) -> None:
+    async def _read_stream(self) -> None:
         await self._bus.connect()
-        while self._reached is None:
+        while self._position is None:
             try:
-                await self._begin()
+                await self._load_recent()
             except DOWN as error:
-                log.warning("the feed waits for jetstream", reason=repr(error))
-                await asyncio.sleep(_RETRY)
-        async for reached, messages in tail(self._bus, _SUBJECTS, self._reached):
-            if reached < self._reached:
-                self._restart(reached)
-            self._take(reached, messages)
+                log.warning("the feed cannot read the stream yet", reason=repr(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+        async for position, messages in tail(self._bus, _SUBJECTS, self._position):
+            if position < self._position:
+                self._reset(position)
+            self._append(position, messages)
 
-    async def _begin(self) -> None:
-        """Take in the latest events, so that few who come back to a new process have to be read to."""
+    async def _load_recent(self) -> None:
+        """Load the latest events, so that few listeners of a restarted process must read from the stream."""
         stream = await self._bus.stream()
         first, last = stream.state.first_seq - 1, stream.state.last_seq
-        seen = floor = Position.of(stream, max(first, last - RECENT, 0))
+        position = kept_after = Position.of(stream, max(first, last - MAX_RECENT, 0))
         latest: list[Stored] = []
-        while messages := await read(self._bus, _SUBJECTS, seen, _BATCH):
+        while messages := await read(self._bus, _SUBJECTS, position, _BATCH):
             latest += messages
-            seen = messages[-1].position
-        self._floor = floor
-        self._origin = max((m.position for m in latest if m.at < self._begun), default=floor)
-        self._take(max(seen, Position.of(stream, last)), latest)
+            position = messages[-1].position
+        self._kept_after = kept_after
+        self._first_position = max(
+            (message.position for message in latest if message.at < self._created_at), default=kept_after
+        )
+        self._append(max(position, Position.of(stream, last)), latest)
 
-    def _take(self, reached: Position, messages: list[Stored]) -> None:
-        self._recent += map(_entry, messages)
-        if (surplus := len(self._recent) - RECENT) > 0:
-            self._floor = self._recent[surplus - 1][0]
+    def _append(self, position: Position, messages: list[Stored]) -> None:
+        self._recent += map(_encode, messages)
+        if (surplus := len(self._recent) - MAX_RECENT) > 0:
+            self._kept_after = self._recent[surplus - 1][0]
             del self._recent[:surplus]
-        self._reached = reached
-        self._news.set()
-        self._news = asyncio.Event()
+        self._position = position
+        self._updated.set()
+        self._updated = asyncio.Event()
 
-    def _restart(self, reached: Position) -> None:
-        """Positions went back, as when an old copy of the stream was restored, so those told mean nothing.
+    def _reset(self, position: Position) -> None:
+        """End all listeners' streams: positions went back, for example after an old copy was restored.
 
-        Every listener's answer ends, and it comes back to begin anew.
+        The positions that listeners have are invalid then, so they must reconnect and start anew.
         """
-        log.warning("the stream has lost its end, all listeners begin anew")
+        log.warning("the stream has lost its latest events, disconnecting all listeners")
         self._recent.clear()
-        self._floor = self._origin = reached
-        self._restarts += 1
+        self._kept_after = self._first_position = position
+        self._resets += 1
 
 
-async def _comes(news: asyncio.Event) -> bool:
-    """Whether there is news before a heartbeat is due."""
+async def _is_set_before_heartbeat(updated: asyncio.Event) -> bool:
     try:
-        async with asyncio.timeout(HEARTBEAT):
-            return await news.wait()
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            return await updated.wait()
     except TimeoutError:
         return False
 
 
-def _entry(message: Stored) -> Entry:
-    """The event as it goes out; of one that does not parse the position alone."""
+def _encode(message: Stored) -> Entry:
+    """The event in its wire form; empty if it does not parse."""
     try:
-        # One that was just created has no order; otherwise the two events say the same.
+        # ticket.created lacks only the order, which a new ticket does not have.
         event = TicketUpdated.model_validate_json(message.data)
     except ValidationError as error:
-        log.error("an event is left out of the feed", position=str(message.position), reason=str(error))
+        log.error("the feed skips an invalid event", position=str(message.position), reason=str(error))
         return message.position, b""
     ticket = TicketOut(**event.model_dump())
     data = ticket.model_dump_json(by_alias=True)

@@ -1,17 +1,13 @@
-"""A ticket, and how it changes: by its seller's edits, and by the orders that come and go."""
+"""Tickets, and the rules by which sellers and orders change them."""
 
 import re
 import unicodedata
 from dataclasses import dataclass
 
 from ticketing_common.aggregate import Aggregate
-from ticketing_common.errors import MarketError, NotFound, NotYours
+from ticketing_common.errors import MarketError, NotYours
 from ticketing_common.events import TicketCreated, TicketUpdated
 from ticketing_common.money import to_dollars
-
-
-class NoSuchTicket(NotFound):
-    message = "There is no such ticket"
 
 
 class TicketReserved(MarketError):
@@ -25,13 +21,13 @@ class Ticket(Aggregate):
     user_id: str
     """The seller."""
     order_id: str | None = None
-    """The order that holds it, paid or not; None: for sale."""
+    """The order that reserved or bought the ticket; None while the ticket is for sale."""
     order_n: int = 0
-    """The number of the latest order heard of; see follow_order."""
+    """The number of the ticket's latest order; see apply_order."""
 
 
 def edit(ticket: Ticket, user_id: str, title: str, price_cents: int) -> Ticket:
-    """The ticket with a new title and price. Raises NotYours, TicketReserved."""
+    """Change title and price. Raises NotYours and TicketReserved."""
     if ticket.user_id != user_id:
         raise NotYours
     if ticket.order_id is not None:
@@ -39,20 +35,20 @@ def edit(ticket: Ticket, user_id: str, title: str, price_cents: int) -> Ticket:
     return ticket.evolve(title=title, price_cents=price_cents)
 
 
-def follow_order(ticket: Ticket, order_id: str, n: int, *, live: bool) -> Ticket:
-    """The ticket as its nth order leaves it: held while the order is live, for sale once it is not.
+def apply_order(ticket: Ticket, order_id: str, n: int, *, live: bool) -> Ticket:
+    """Reserve the ticket for its nth order while that is live, free it when that has ended.
 
-    Events may come twice, late or out of order. The highest n wins, and an order that has ended beats the
-    same order alive, for it cannot come back: so every sequence of the same events ends in the same ticket.
+    Events may be duplicated, late or out of order. The highest n wins, and the end of an order wins over its
+    start because it is final. So the same events lead to the same ticket in every order of arrival.
     """
-    heard = (ticket.order_n, ticket.order_id is None)
-    if (n, not live) <= heard:
+    applied = (ticket.order_n, ticket.order_id is None)
+    if (n, not live) <= applied:
         return ticket
     return ticket.evolve(order_id=order_id if live else None, order_n=n)
 
 
-def announce(ticket: Ticket) -> TicketCreated:
-    """The event that tells what the ticket has become."""
+def event_of(ticket: Ticket) -> TicketCreated:
+    """The event that describes the ticket's latest change."""
     facts = {
         "id": ticket.id,
         "version": ticket.version,
@@ -63,6 +59,6 @@ def announce(ticket: Ticket) -> TicketCreated:
     return TicketUpdated(**facts, order_id=ticket.order_id) if ticket.version else TicketCreated(**facts)
 
 
-def words(text: str) -> list[str]:
-    """The distinct words of a title or a query, in the form in which they are compared."""
+def search_words(text: str) -> list[str]:
+    """The distinct words of a title or a query, normalized for comparison."""
     return sorted(set(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())))

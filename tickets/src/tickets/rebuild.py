@@ -10,7 +10,7 @@ from ticketing_common.listener import Handlers
 from ticketing_common.money import to_cents
 from ticketing_common.mongo import Database, Documents
 from ticketing_common.rebuild import rebuild
-from tickets.models import Ticket, words
+from tickets.models import Ticket, search_words
 
 
 class Rebuilt:
@@ -36,7 +36,7 @@ async def on_ticket_changed(event: TicketCreated | TicketUpdated, rebuilt: Rebui
     await rebuilt.tickets.follow(event.id, event.version, take_in)  # may be early, and come again
     rebuilt.numbers.pop(order_id or "", None)
     this = {"_id": event.id, "version": event.version}
-    await rebuilt.tickets.collection.update_one(this, {"$set": {"words": words(event.title)}})
+    await rebuilt.tickets.collection.update_one(this, {"$set": {"words": search_words(event.title)}})
 
 
 HANDLERS: Handlers = {

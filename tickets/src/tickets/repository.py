@@ -1,4 +1,4 @@
-"""Every query and index of the tickets service."""
+"""The queries and indexes of the tickets service."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,15 +6,16 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from ticketing_common import idempotency
+from ticketing_common.errors import NotFound
 from ticketing_common.idempotency import StoredAnswer
 from ticketing_common.mongo import Database, Documents, Missing
 from ticketing_common.outbox import Relay
-from tickets.models import NoSuchTicket, Ticket, announce, words
+from tickets.models import Ticket, event_of, search_words
 
 
 class Tickets:
     def __init__(self, database: Database, relay: Relay) -> None:
-        self._tickets = Documents(database, "tickets", Ticket, relay=relay, announce=announce)
+        self._tickets = Documents(database, "tickets", Ticket, relay=relay, announce=event_of)
 
     async def ensure_indexes(self) -> None:
         await self._tickets.ensure_indexes(
@@ -25,39 +26,38 @@ class Tickets:
         )
 
     async def add(self, ticket: Ticket, **derived: Any) -> None:
-        """`derived`: see idempotency.derive_request. Raises KeyTaken."""
-        await self._tickets.insert(ticket, words=words(ticket.title), **derived)
+        """Store a new ticket. `derived`: see idempotency.derive_request. Raises KeyTaken."""
+        await self._tickets.insert(ticket, words=search_words(ticket.title), **derived)
 
     async def find_answer(self, key: bytes) -> StoredAnswer | None:
-        """The answer to an earlier request with this key. Raises Unavailable."""
+        """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
         return await idempotency.find_answer(self._tickets.collection, key)
 
     async def get(self, ticket_id: str) -> Ticket:
-        """Raises NoSuchTicket."""
+        """Raises NotFound."""
         ticket = await self._tickets.find(id=ticket_id)
         if ticket is None:
-            raise NoSuchTicket
+            raise NotFound("ticket")
         return ticket
 
     async def change(self, ticket_id: str, decide: Callable[[Ticket], Ticket]) -> Ticket:
-        """The ticket as `decide` leaves it. Raises NoSuchTicket, and what `decide` raises."""
+        """Replace a ticket by what `decide` returns. Raises NotFound, and what `decide` raises."""
         try:
-            return await self._tickets.change(decide, lambda t: {"words": words(t.title)}, id=ticket_id)
+            return await self._tickets.change(
+                decide, lambda ticket: {"words": search_words(ticket.title)}, id=ticket_id
+            )
         except Missing:
-            raise NoSuchTicket from None
+            raise NotFound("ticket") from None
 
     async def page(
-        self, *, query: str, seller_id: str | None, with_held: bool, limit: int, after: str | None
+        self, *, query: str, seller_id: str | None, include_reserved: bool, limit: int, after: str | None
     ) -> list[Ticket]:
-        """At most `limit` tickets, newest first, whose titles have every word of the query.
-
-        `with_held`: those that an order holds too, not just those for sale.
-        """
+        """At most `limit` tickets, newest first, that have every word of the query in their title."""
         criteria: dict[str, Any] = {}
-        if not with_held:
+        if not include_reserved:
             criteria["order_id"] = None
         if seller_id is not None:
             criteria["user_id"] = seller_id
-        if wanted := words(query):
-            criteria["words"] = {"$all": wanted}
+        if words := search_words(query):
+            criteria["words"] = {"$all": words}
         return await self._tickets.page(criteria, limit, newest_first=True, after=after)

@@ -6,9 +6,9 @@ MONGO_URI=... NATS_URL=... python -m tickets.resync (ID ... | --all)
 import asyncio
 
 from ticketing_common.resync import Source, resync
-from tickets.models import Ticket, announce
+from tickets.models import Ticket, event_of
 
-SOURCE = Source("tickets", "tickets", Ticket, lambda ticket: [announce(ticket)])
+SOURCE = Source("tickets", "tickets", Ticket, lambda ticket: [event_of(ticket)])
 
 
 async def main() -> int:

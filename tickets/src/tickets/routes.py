@@ -8,20 +8,12 @@ from fastapi import Depends, Header, Query, Request, Response
 
 from ticketing_common.app import api_router, part
 from ticketing_common.auth import CurrentUser, user_of
-from ticketing_common.idempotency import (
-    REPEATABLE,
-    IdempotencyKey,
-    answer_once,
-    created,
-    derive_request,
-    keyed_request,
-)
+from ticketing_common.idempotency import REPEATABLE, IdempotencyKey, answer_once, created, keyed_request
 from ticketing_common.money import to_cents
-from ticketing_common.mongo import new_id
 from ticketing_common.pages import Cursor, cut_page
 from ticketing_common.sse import EventStream
+from tickets import use_cases
 from tickets.feed import Feed
-from tickets.models import Ticket, edit
 from tickets.repository import Tickets
 from tickets.schemas import TicketIn, TicketOut, as_json
 
@@ -33,25 +25,25 @@ FeedDep = Annotated[Feed, Depends(part("feed"))]
 DrainingDep = Annotated[asyncio.Event, Depends(part("draining"))]
 
 
-# The reads, which most requests are, ask for no dependencies: one that FastAPI solves costs as much as
-# the loading of ten tickets.
-def tickets_of(request: Request) -> Tickets:
+# The two GET routes receive most requests, so they avoid dependencies: FastAPI needs as long to solve one as
+# to load ten tickets.
+def get_tickets(request: Request) -> Tickets:
     tickets: Tickets = request.app.state.tickets
     return tickets
 
 
-def tell_position(request: Request, response: Response) -> None:
-    """Says from where the events lead on. Noted before the database is asked, so that none falls between."""
+def add_feed_position(request: Request, response: Response) -> None:
+    """Set the header Last-Event-ID. Called before the query, so that no event between the two is lost."""
     feed: Feed = request.app.state.feed
     if feed.position is not None:
         response.headers["Last-Event-ID"] = str(feed.position)
 
 
-POSITION: Any = {
+FEED_POSITION: Any = {
     200: {
         "headers": {
             "Last-Event-ID": {
-                "description": "With it, the events lead on from this answer without a gap",
+                "description": "The event stream continues from this response without a gap if given this id",
                 "schema": {"type": "string"},
             }
         }
@@ -59,23 +51,23 @@ POSITION: Any = {
 }
 
 
-@router.get("", response_model=list[TicketOut], responses=POSITION)
+@router.get("", response_model=list[TicketOut], responses=FEED_POSITION)
 async def list_tickets(
     request: Request,
     response: Response,
-    q: Annotated[str, Query(max_length=200, description="Words that the title must have, all of them")] = "",
+    q: Annotated[str, Query(max_length=200, description="Words, all of which the title must have")] = "",
     seller_id: Annotated[
-        str | None, Query(alias="sellerId", max_length=24, description="One's own: sold and reserved too")
+        str | None, Query(alias="sellerId", max_length=24, description="Your own id: sold and reserved too")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The tickets for sale, newest first; a `Link` header leads to more."""
-    tell_position(request, response)
+    """The tickets for sale, newest first. The `Link` header leads to the next page."""
+    add_feed_position(request, response)
     user = user_of(request) if seller_id else None
-    own = user is not None and user.id == seller_id
-    found = await tickets_of(request).page(
-        query=q, seller_id=seller_id, with_held=own, limit=limit + 1, after=cursor
+    is_own = user is not None and user.id == seller_id
+    found = await get_tickets(request).page(
+        query=q, seller_id=seller_id, include_reserved=is_own, limit=limit + 1, after=cursor
     )
     page = cut_page(found, limit, request, response)
     return Response(as_json(page), headers=dict(response.headers), media_type="application/json")
@@ -87,44 +79,40 @@ async def follow_tickets(
     feed: FeedDep,
     draining: DrainingDep,
     last_event_id: Annotated[
-        str | None, Header(description="The event seen last; an unknown one: live")
+        str | None, Header(description="The last event received; an unknown id starts live")
     ] = None,
     last_known: Annotated[
-        str | None, Query(alias="lastEventId", description="The same, for a page that opens its first stream")
+        str | None, Query(alias="lastEventId", description="The same, for the first stream of a page")
     ] = None,
 ) -> EventStream:
     """Each `ticket.created` and `ticket.updated` as it happens, as Server-Sent Events.
 
-    `data` is the ticket as it has become. One that is seen twice has the same version.
+    `data` is the ticket after the change. A repeated event has the same version.
     """
-    return EventStream(feed.listen(last_event_id or last_known), draining)
+    return EventStream(feed.subscribe(last_event_id or last_known), draining)
 
 
-@router.get("/{ticket_id}", responses=POSITION)
+@router.get("/{ticket_id}", responses=FEED_POSITION)
 async def show_ticket(ticket_id: str, request: Request, response: Response) -> TicketOut:
-    """One ticket, whoever asks."""
-    tell_position(request, response)
-    return TicketOut.of(await tickets_of(request).get(ticket_id))
+    """A ticket."""
+    add_feed_position(request, response)
+    return TicketOut.of(await get_tickets(request).get(ticket_id))
 
 
 @router.post("", status_code=201, response_model=TicketOut, responses=REPEATABLE)
 async def list_for_sale(
     body: TicketIn, user: CurrentUser, tickets: TicketsDep, request: Request, key: IdempotencyKey = None
 ) -> Response:
-    """Offer a ticket."""
+    """List a ticket for sale."""
     keyed = await keyed_request(request, key, owner=user.id)
-
-    async def offer() -> str:
-        ticket = Ticket(id=new_id(), title=body.title, price_cents=to_cents(body.price), user_id=user.id)
-        answer = TicketOut.of(ticket).model_dump_json(by_alias=True)
-        await tickets.add(ticket, **derive_request(keyed, answer))
-        return answer
-
-    return created(await answer_once(keyed, offer, tickets.find_answer))
+    list_ticket = partial(
+        use_cases.list_ticket, tickets, user.id, body.title, to_cents(body.price), request=keyed
+    )
+    return created(await answer_once(keyed, list_ticket, tickets.find_answer))
 
 
 @router.put("/{ticket_id}")
 async def edit_ticket(ticket_id: str, body: TicketIn, user: CurrentUser, tickets: TicketsDep) -> TicketOut:
-    """Change title and price while nobody holds the ticket."""
-    decision = partial(edit, user_id=user.id, title=body.title, price_cents=to_cents(body.price))
-    return TicketOut.of(await tickets.change(ticket_id, decision))
+    """Change the title and price of your own ticket while it is not reserved."""
+    ticket = await use_cases.edit_ticket(tickets, ticket_id, user.id, body.title, to_cents(body.price))
+    return TicketOut.of(ticket)

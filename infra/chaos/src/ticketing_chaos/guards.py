@@ -78,7 +78,7 @@ def _no_fencing() -> None:
     def follow(ticket: Any, order_id: str, n: int, *, live: bool) -> Any:
         return ticket.evolve(order_id=order_id if live else None, order_n=n)
 
-    _replace("tickets.models", "follow_order", follow)
+    _replace("tickets.models", "apply_order", follow)
     _deliver_slowly(acknowledged=False)
 
 
