@@ -16,8 +16,7 @@ from unittest.mock import patch
 import structlog
 from pydantic import ConfigDict, TypeAdapter
 from pymongo.errors import DuplicateKeyError
-
-from ticketing_common.arrivals import Arrivals
+from ticketing_common.messaging.arrivals import Arrivals
 
 
 @types.coroutine
@@ -149,7 +148,7 @@ class Clock:
 _ASK_THE_TIME = (
     "orders.handlers",
     "expiration.handlers",
-    "orders.routes",
+    "orders.use_cases",
     "payments.authorisation",
     "payments.intent",
     "payments.repository",

@@ -2,17 +2,19 @@
 
 from datetime import timedelta
 
-from orders.models import Order, TicketAsOrdered, announce, withdraw
+from ticketing_common.messaging.bus import STREAM, open_bus
+from ticketing_common.messaging.dead_letters import DeadLetters
+from ticketing_common.messaging.listener import Listener
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.storage.outbox import outbox_entry
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import OrderCancelled, OrderCreated
+from ticketing_common.values.ids import new_id
+
+from orders.models import Order, TicketAsOrdered, cancel_by_buyer, event_of
 from orders.repository import Orders
 from payments.handlers import HANDLERS
 from payments.repository import Payments
-from ticketing_common.clock import now
-from ticketing_common.dead_letters import DeadLetters
-from ticketing_common.events import OrderCancelled, OrderCreated
-from ticketing_common.jetstream import STREAM, connected
-from ticketing_common.listener import Listener
-from ticketing_common.mongo import new_id
-from ticketing_common.outbox import Relay, entry
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.jobs import running_job
 
@@ -23,7 +25,7 @@ def waiting_order(age):
     """An order, and its document with an event that could not be published."""
     ticket = TicketAsOrdered(new_id(), "Opera", 500, 1)
     order = Order(id=new_id(), user_id="buyer", ticket=ticket, expires_at=now() + timedelta(minutes=15))
-    return order, [entry(announce(order)) | {"at": now() - age}]
+    return order, [outbox_entry(event_of(order)) | {"at": now() - age}]
 
 
 async def position_of(bus, kind, order_id):
@@ -37,7 +39,7 @@ async def position_of(bus, kind, order_id):
 
 
 async def test_orders_cancelled_during_a_backlog_are_cancelled_for_their_followers(database, bus, nats_url):
-    async with connected(nats_url, "orders") as own, connected(nats_url, "payments") as follower:
+    async with open_bus(nats_url, "orders") as own, open_bus(nats_url, "payments") as follower:
         orders, payments = Orders(database, relay := Relay(own)), Payments(database, Relay(follower))
         await orders.ensure_indexes()
         await payments.ensure_indexes()
@@ -50,7 +52,7 @@ async def test_orders_cancelled_during_a_backlog_are_cancelled_for_their_followe
         listener = Listener(follower, "payments", HANDLERS, payments, DeadLetters(database))
         async with running_job(relay.run), running_job(listener.run):
             for order_id in last:
-                await orders.change(order_id, withdraw)
+                await orders.change(order_id, cancel_by_buyer)
 
             async def all_handled():
                 return await database["payments"].count_documents({}) == WAITING and not (

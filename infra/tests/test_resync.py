@@ -3,23 +3,24 @@
 from datetime import timedelta
 
 import pytest
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
+from ticketing_common.values.ids import new_id
 
 from expiration import resync as expiration_resync
 from expiration.models import begin, settle
 from orders import resync as orders_resync
 from orders.handlers import HANDLERS as ORDERS
-from orders.models import Refund, complete, place, refund, withdraw
+from orders.models import Refund, cancel_by_buyer, complete, refund
 from orders.models import Ticket as Copy
 from orders.repository import Orders
+from orders.use_cases import claim_ticket
 from payments import resync as payments_resync
 from payments.handlers import HANDLERS as PAYMENTS
 from payments.models import Payment
 from payments.repository import Payments
-from ticketing_common.clock import now
-from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
-from ticketing_common.jetstream import Bus
-from ticketing_common.mongo import new_id
-from ticketing_common.outbox import Relay
 from tickets import resync as tickets_resync
 from tickets.handlers import HANDLERS as TICKETS
 from tickets.models import Ticket, edit
@@ -40,7 +41,7 @@ async def orders(database, relay):
 
 async def placed(orders, window=timedelta(minutes=15)):
     ticket = Copy(id=new_id(), title="Opera", price_cents=1000)
-    return await orders.claim(ticket.id, lambda last: place(new_id(), "buyer", ticket, last, now(), window))
+    return await claim_ticket(orders, ticket, "buyer", window)
 
 
 async def handle(handlers, repository, events):
@@ -53,7 +54,7 @@ async def handle(handlers, repository, events):
     ("decisions", "kinds"),
     [
         ([], [OrderCreated]),
-        ([withdraw], [OrderCreated, OrderCancelled]),
+        ([cancel_by_buyer], [OrderCreated, OrderCancelled]),
         ([complete], [OrderCreated, OrderCompleted]),
         ([complete, refund], [OrderCreated, OrderCompleted, OrderRefunded]),
     ],
@@ -71,7 +72,7 @@ async def test_order_is_described_by_the_events_it_published(orders, database, d
 
 
 async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync(orders, relay, database):
-    order = await orders.change((await placed(orders)).id, withdraw)
+    order = await orders.change((await placed(orders)).id, cancel_by_buyer)
     payments, tickets = Payments(database, relay), Tickets(database, relay)
     await payments.ensure_indexes()
     await tickets.add(Ticket(id=order.ticket.id, title="Opera", price_cents=1000, user_id="seller"))
@@ -91,7 +92,7 @@ async def test_resync_of_a_ticket_migrates_orders_placed_before_sellers_were_kep
     )
     await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
     assert (await orders.get(order.id)).seller_id == "seller"
-    assert [sale.id for sale in await orders.sales("seller", "complete", 10, None)] == [order.id]
+    assert [sale.id for sale in await orders.page_sales("seller", "complete", 10, None)] == [order.id]
 
 
 async def test_ticket_whose_last_event_was_lost_is_corrected_by_a_resync(orders, relay):
@@ -99,7 +100,7 @@ async def test_ticket_whose_last_event_was_lost_is_corrected_by_a_resync(orders,
     await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
     ticket = edit(ticket, "seller", "Ballet", 5000).evolve(version=1)
     await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
-    copy = await orders.ticket(ticket.id)
+    copy = await orders.get_ticket(ticket.id)
     assert (copy.title, copy.price_cents, copy.version) == ("Ballet", 5000, 1)
 
 
@@ -126,7 +127,7 @@ async def test_payment_whose_event_was_lost_completes_its_order_after_a_resync(o
 async def test_refund_whose_outcome_was_lost_is_shown_after_a_resync(orders):
     given_back = payment(order_status="refunded", status="refunded")
     await handle(ORDERS, orders, payments_resync.events_of(given_back))
-    known = await orders.refund_of(given_back.order_id)
+    known = await orders.find_refund(given_back.order_id)
     assert known == Refund(id=given_back.order_id, payment_version=7, status="done", version=known.version)
 
 

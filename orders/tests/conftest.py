@@ -1,4 +1,4 @@
-"""The orders service for its tests: the whole app behind real HTTP, or its repository alone."""
+"""Fixtures: the whole orders service behind real HTTP, and its repository alone."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from ticketing_common.messaging.relay import Relay
 
 from orders.config import Settings
 from orders.main import create
 from orders.repository import Orders
-from ticketing_common.outbox import Relay
 from ticketing_common.testing import JWT_KEY, serve_app, wait_until
 from ticketing_common.testing.events import is_listening
 
@@ -23,7 +23,7 @@ def settings(mongo_uri: str, nats_url: str) -> Settings:
 @pytest_asyncio.fixture
 async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with serve_app(create(settings)) as http:
-        await wait_until(lambda: is_listening(bus, "orders"))  # until then nothing is certainly unknown
+        await wait_until(lambda: is_listening(bus, "orders"))  # before that an unknown ticket is 503, not 404
         yield http
 
 

@@ -1,22 +1,22 @@
-"""Ordering with an Idempotency-Key: sent twice, it is ordered once."""
+"""Ordering with an Idempotency-Key: repeated, it places one order."""
 
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from ticketing_common.storage.mongo import connect
+from ticketing_common.values.events import OrderCreated, TicketCreated
+from ticketing_common.values.ids import new_id
 
 from orders.main import create
-from ticketing_common import mongo
-from ticketing_common.events import OrderCreated, TicketCreated
-from ticketing_common.mongo import new_id
 from ticketing_common.testing import new_user, published, serve_app, session, wait_until
 from ticketing_common.testing.servers import free_port, mongod, running
 
 BUYER = new_user()
 
 
-async def announce_ticket(bus):
+async def publish_ticket(bus):
     ticket_id = new_id()
     await bus.publish(
         TicketCreated(id=ticket_id, version=0, title="Opera", price=Decimal("19.99"), user_id=new_id())
@@ -38,7 +38,7 @@ async def own_orders(client, user=BUYER):
 
 
 async def test_repeated_order_returns_the_first_answer_and_orders_once(client, bus):
-    ticket_id = await announce_ticket(bus)
+    ticket_id = await publish_ticket(bus)
     first = await order(client, ticket_id, "one")
     again = await order(client, ticket_id, "one")
     assert (first.status_code, again.status_code) == (201, 201)
@@ -47,8 +47,8 @@ async def test_repeated_order_returns_the_first_answer_and_orders_once(client, b
     assert len(await wait_until(lambda: published(bus, OrderCreated))) == 1
 
 
-async def test_repetition_returns_the_order_as_it_was_created_though_it_is_cancelled(client, bus):
-    ticket_id = await announce_ticket(bus)
+async def test_repetition_returns_the_order_as_it_was_created_after_its_cancellation(client, bus):
+    ticket_id = await publish_ticket(bus)
     first = await order(client, ticket_id, "one")
     await cancel(client, first.json()["id"])
     again = await order(client, ticket_id, "one")
@@ -58,8 +58,8 @@ async def test_repetition_returns_the_order_as_it_was_created_though_it_is_cance
     assert shown["status"] == "cancelled"
 
 
-async def test_repetition_returns_the_first_answer_though_another_buyer_holds_the_ticket(client, bus):
-    ticket_id, other = await announce_ticket(bus), new_user()
+async def test_repetition_returns_the_first_answer_after_another_buyer_reserved_the_ticket(client, bus):
+    ticket_id, other = await publish_ticket(bus), new_user()
     first = await order(client, ticket_id, "one")
     await cancel(client, first.json()["id"])
     assert (await order(client, ticket_id, "one", other)).status_code == 201
@@ -67,18 +67,18 @@ async def test_repetition_returns_the_first_answer_though_another_buyer_holds_th
     assert len(await own_orders(client)) == 1
 
 
-async def test_two_orders_at_once_with_one_key_make_one_order(client, bus):
+async def test_concurrent_orders_with_one_key_create_one_order(client, bus):
     for number in range(20):
-        ticket_id = await announce_ticket(bus)
+        ticket_id = await publish_ticket(bus)
         answers = await asyncio.gather(*(order(client, ticket_id, f"key-{number}") for _ in range(2)))
         assert [answer.status_code for answer in answers] == [201, 201]
         assert answers[0].content == answers[1].content
     assert len(await own_orders(client)) == 20
 
 
-async def test_order_whose_ticket_its_own_first_request_holds_is_refused_without_the_key(client, bus):
-    """The control: it is the key that turns `Ticket is already reserved` into the first answer."""
-    ticket_id = await announce_ticket(bus)
+async def test_repetition_with_another_key_is_rejected_because_the_ticket_is_reserved(client, bus):
+    """Negative control: only the same key turns `Ticket is already reserved` into the first answer."""
+    ticket_id = await publish_ticket(bus)
     assert (await order(client, ticket_id, "one")).status_code == 201
     assert (await order(client, ticket_id, "two")).status_code == 400
 
@@ -92,13 +92,13 @@ async def test_order_repeated_at_another_replica_after_a_503_that_took_effect_is
     stopping = {"code": 91, "codeName": "ShutdownInProgress", "errmsg": "The server is stopping."}
     with running(server):
         async with serve_app(create(settings)) as first, serve_app(create(settings)) as second:
-            ticket_id = await announce_ticket(bus)
+            ticket_id = await publish_ticket(bus)
 
-            async def arrived():
+            async def ticket_is_known():
                 return (await first.get(f"/api/orders/holds/{ticket_id}")).status_code == 200
 
-            await wait_until(arrived)
-            database = mongo.connect(settings.mongo_uri)
+            await wait_until(ticket_is_known)
+            database = connect(settings.mongo_uri)
             await database.client.admin.command(
                 "configureFailPoint",
                 "failCommand",
@@ -113,9 +113,9 @@ async def test_order_repeated_at_another_replica_after_a_503_that_took_effect_is
             database.client.close()
 
 
-async def test_key_with_another_ticket_is_refused_and_orders_nothing(client, bus):
-    first = await order(client, await announce_ticket(bus), "one")
-    for ticket_id in (await announce_ticket(bus), "f" * 24):
+async def test_key_with_another_ticket_is_rejected_and_orders_nothing(client, bus):
+    first = await order(client, await publish_ticket(bus), "one")
+    for ticket_id in (await publish_ticket(bus), "f" * 24):
         answer = await order(client, ticket_id, "one")
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["code"] == "idempotency_key_reused"
@@ -125,30 +125,30 @@ async def test_key_with_another_ticket_is_refused_and_orders_nothing(client, bus
 async def test_key_belongs_to_its_user(client, bus):
     other = new_user()
     for user in (BUYER, other):
-        assert (await order(client, await announce_ticket(bus), "one", user)).status_code == 201
+        assert (await order(client, await publish_ticket(bus), "one", user)).status_code == 201
     assert len(await own_orders(client, other)) == 1
 
 
-async def test_refused_order_takes_no_key(client, bus):
-    ticket_id, other = await announce_ticket(bus), new_user()
-    held = await order(client, ticket_id, "one", other)
-    refused = await order(client, ticket_id, "one")
-    assert refused.status_code == 400
-    assert refused.json() == {"errors": [{"message": "Ticket is already reserved"}]}
-    await cancel(client, held.json()["id"], other)
+async def test_rejected_order_does_not_use_up_its_key(client, bus):
+    ticket_id, other = await publish_ticket(bus), new_user()
+    reserved = await order(client, ticket_id, "one", other)
+    rejected = await order(client, ticket_id, "one")
+    assert rejected.status_code == 400
+    assert rejected.json() == {"errors": [{"message": "Ticket is already reserved"}]}
+    await cancel(client, reserved.json()["id"], other)
     assert (await order(client, ticket_id, "one")).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "a" * 65, "two words"])
-async def test_malformed_key_is_refused_and_orders_nothing(client, bus, key):
-    answer = await order(client, await announce_ticket(bus), key)
+async def test_malformed_key_is_rejected_and_orders_nothing(client, bus, key):
+    answer = await order(client, await publish_ticket(bus), key)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["message"]
     assert await own_orders(client) == []
 
 
-async def test_orders_placed_before_keys_existed_stay_readable_and_without_a_key(client, bus, database):
-    ticket_id = await announce_ticket(bus)
+async def test_order_without_a_key_stores_no_request_and_stays_readable(client, bus, database):
+    ticket_id = await publish_ticket(bus)
     placed = await client.post("/api/orders", json={"ticketId": ticket_id}, headers=session(BUYER))
     document = await database["orders"].find_one({"_id": placed.json()["id"]})
     assert "request" not in document

@@ -1,11 +1,10 @@
-"""The orders service over HTTP."""
+"""The HTTP routes of the orders service."""
 
 import asyncio
 from decimal import Decimal
 
 import pytest
-
-from ticketing_common.events import (
+from ticketing_common.values.events import (
     OrderCancelled,
     OrderCreated,
     OrderRefunded,
@@ -15,14 +14,15 @@ from ticketing_common.events import (
     TicketCreated,
     TicketUpdated,
 )
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
+
 from ticketing_common.testing import new_user, published, session, wait_until
 
 BUYER, SELLER = new_user(), new_user()
 
 
-async def announce_ticket(bus, price="19.99", title="Opera", seller=SELLER):
-    """A ticket that was just listed: the event may still be under way when its id is used."""
+async def publish_ticket(bus, price="19.99", title="Opera", seller=SELLER):
+    """Publish a new ticket; the event may still be in flight when the ticket is ordered."""
     ticket_id = new_id()
     await bus.publish(
         TicketCreated(id=ticket_id, version=0, title=title, price=Decimal(price), user_id=seller.id)
@@ -48,8 +48,8 @@ async def refund(client, order_id, user=SELLER):
     return await client.post(f"/api/orders/{order_id}/refund", headers=session(user))
 
 
-async def test_an_order_is_placed_shown_and_announced(client, bus):
-    ticket_id = await announce_ticket(bus)
+async def test_placed_order_is_shown_and_published(client, bus):
+    ticket_id = await publish_ticket(bus)
     placed = await order(client, ticket_id)
     assert placed.status_code == 201, placed.text
     body = placed.json()
@@ -69,24 +69,24 @@ async def test_an_order_is_placed_shown_and_announced(client, bus):
     assert (event.id, event.ticket.n) == (body["id"], 1)
 
 
-async def test_of_fifty_buyers_at_once_one_gets_the_ticket(client, bus):
-    ticket_id = await announce_ticket(bus)
+async def test_one_of_fifty_concurrent_buyers_gets_the_ticket(client, bus):
+    ticket_id = await publish_ticket(bus)
     answers = await asyncio.gather(*(order(client, ticket_id, new_user()) for _ in range(50)))
     assert sorted(answer.status_code for answer in answers) == [201] + [400] * 49
-    refused = next(answer for answer in answers if answer.status_code == 400)
-    assert refused.json() == {"errors": [{"message": "Ticket is already reserved"}]}
+    rejected = next(answer for answer in answers if answer.status_code == 400)
+    assert rejected.json() == {"errors": [{"message": "Ticket is already reserved"}]}
 
 
-async def test_without_the_unique_index_the_same_race_oversells(client, bus, database):
-    """The control: if this stops failing the market, the test above proves nothing."""
+async def test_without_the_unique_index_the_same_race_sells_a_ticket_twice(client, bus, database):
+    """Negative control: if this fails, the test above proves nothing."""
     await database["orders"].drop_index("claim")
-    ticket_id = await announce_ticket(bus)
+    ticket_id = await publish_ticket(bus)
     answers = await asyncio.gather(*(order(client, ticket_id, new_user()) for _ in range(50)))
     assert sum(answer.status_code == 201 for answer in answers) > 1
 
 
-async def test_a_cancelled_orders_ticket_goes_to_the_next_buyer(client, bus):
-    ticket_id = await announce_ticket(bus)
+async def test_ticket_of_a_cancelled_order_can_be_ordered_again(client, bus):
+    ticket_id = await publish_ticket(bus)
     first = (await order(client, ticket_id)).json()
     url = f"/api/orders/{first['id']}"
     for _ in range(2):
@@ -98,15 +98,15 @@ async def test_a_cancelled_orders_ticket_goes_to_the_next_buyer(client, bus):
     assert len(await wait_until(lambda: published(bus, OrderCancelled))) == 1
 
 
-async def test_a_paid_order_is_not_cancelled(client, bus):
-    placed = (await order(client, await announce_ticket(bus))).json()
+async def test_cancelling_a_paid_order_is_rejected(client, bus):
+    placed = (await order(client, await publish_ticket(bus))).json()
     await pay(client, bus, placed["id"])
     url = f"/api/orders/{placed['id']}"
     assert (await client.delete(url, headers=session(BUYER))).status_code == 400
 
 
-async def test_a_seller_refunds_a_paid_order_and_the_ticket_is_for_sale_again(client, bus):
-    ticket_id = await announce_ticket(bus)
+async def test_seller_refunds_a_paid_order_and_the_ticket_can_be_ordered_again(client, bus):
+    ticket_id = await publish_ticket(bus)
     placed = (await order(client, ticket_id)).json()
     await pay(client, bus, placed["id"])
     answers = [await refund(client, placed["id"]) for _ in range(2)]
@@ -118,8 +118,8 @@ async def test_a_seller_refunds_a_paid_order_and_the_ticket_is_for_sale_again(cl
     assert (await order(client, ticket_id, new_user())).status_code == 201
 
 
-async def test_only_the_seller_refunds_and_only_what_is_paid(client, bus):
-    placed = (await order(client, await announce_ticket(bus))).json()
+async def test_only_the_seller_can_refund_and_only_a_paid_order(client, bus):
+    placed = (await order(client, await publish_ticket(bus))).json()
     assert (await client.post(f"/api/orders/{placed['id']}/refund")).status_code == 401
     for user in (BUYER, new_user()):
         assert (await refund(client, placed["id"], user)).status_code == 401
@@ -135,7 +135,7 @@ async def test_only_the_seller_refunds_and_only_what_is_paid(client, bus):
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("kind", "expected"),
     [
         (PaymentRefunded, {"status": "done", "message": "The money goes back to the buyer's card"}),
         (
@@ -148,59 +148,59 @@ async def test_only_the_seller_refunds_and_only_what_is_paid(client, bus):
         ),
     ],
 )
-async def test_what_became_of_a_refund_is_shown_to_seller_and_buyer(client, bus, told, shown):
-    placed = (await order(client, await announce_ticket(bus))).json()
+async def test_outcome_of_a_refund_is_shown_to_seller_and_buyer(client, bus, kind, expected):
+    placed = (await order(client, await publish_ticket(bus))).json()
     url = f"/api/orders/{placed['id']}/refund"
     await pay(client, bus, placed["id"])
     assert (await client.get(url, headers=session(SELLER))).status_code == 404
     await refund(client, placed["id"])
     pending = (await client.get(url, headers=session(SELLER))).json()
     assert pending == {"status": "pending", "message": "The refund is on its way"}
-    code = {"code": "charge_disputed"} if told is PaymentRefundFailed else {}
-    await bus.publish(told(id=new_id(), version=7, order_id=placed["id"], **code))
+    code = {"code": "charge_disputed"} if kind is PaymentRefundFailed else {}
+    await bus.publish(kind(id=new_id(), version=7, order_id=placed["id"], **code))
 
-    async def told_so():
-        return (await client.get(url, headers=session(SELLER))).json() == shown
+    async def is_shown():
+        return (await client.get(url, headers=session(SELLER))).json() == expected
 
-    await wait_until(told_so)
-    assert (await client.get(url, headers=session(BUYER))).json() == shown
+    await wait_until(is_shown)
+    assert (await client.get(url, headers=session(BUYER))).json() == expected
     assert (await client.get(url, headers=session(new_user()))).status_code == 401
 
 
-async def test_a_later_price_changes_no_order(client, bus):
-    ticket_id = await announce_ticket(bus)
+async def test_later_price_change_does_not_change_an_order(client, bus):
+    ticket_id = await publish_ticket(bus)
     placed = (await order(client, ticket_id)).json()
     await bus.publish(
         TicketUpdated(id=ticket_id, version=1, title="Ballet", price=Decimal(5), user_id=new_id())
     )
     await client.delete(f"/api/orders/{placed['id']}", headers=session(BUYER))
 
-    async def second_at_new_price():
+    async def order_at_new_price():
         again = await order(client, ticket_id)
         if again.json()["ticket"]["title"] == "Ballet":
             return again
         await client.delete(f"/api/orders/{again.json()['id']}", headers=session(BUYER))
         return None
 
-    await wait_until(second_at_new_price)
+    await wait_until(order_at_new_price)
     shown = (await client.get(f"/api/orders/{placed['id']}", headers=session(BUYER))).json()
     assert shown["ticket"] == {"id": ticket_id, "title": "Opera", "price": 19.99}
 
 
 @pytest.mark.parametrize("ticket_id", ["unknown", "f" * 24, "0" * 24])
-async def test_an_unknown_or_malformed_ticket_is_404(client, ticket_id):
+async def test_order_of_an_unknown_or_malformed_ticket_is_404(client, ticket_id):
     assert (await order(client, ticket_id)).status_code == 404
 
 
 @pytest.mark.parametrize("body", [{}, {"ticketId": 7}, {"ticketId": None}, {"ticketId": ["a"]}])
-async def test_a_ticket_id_of_another_type_is_400_with_the_field(client, body):
+async def test_ticket_id_of_another_type_is_rejected_by_name(client, body):
     answer = await client.post("/api/orders", json=body, headers=session(BUYER))
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "ticketId"
 
 
-async def test_orders_belong_to_their_buyer(client, bus):
-    placed = (await order(client, await announce_ticket(bus))).json()
+async def test_orders_are_accessible_only_to_their_buyer(client, bus):
+    placed = (await order(client, await publish_ticket(bus))).json()
     url = f"/api/orders/{placed['id']}"
     other = session(new_user())
     assert (await client.get(url)).status_code == 401
@@ -213,8 +213,8 @@ async def test_orders_belong_to_their_buyer(client, bus):
     assert (await client.delete(f"/api/orders/{'f' * 24}", headers=other)).status_code == 404
 
 
-async def test_pages_lead_through_all_orders_oldest_first(client, bus):
-    placed = [(await order(client, await announce_ticket(bus))).json()["id"] for _ in range(5)]
+async def test_pages_contain_all_orders_oldest_first(client, bus):
+    placed = [(await order(client, await publish_ticket(bus))).json()["id"] for _ in range(5)]
     seen, url = [], "/api/orders?limit=2"
     while url:
         page = await client.get(url, headers=session(BUYER))

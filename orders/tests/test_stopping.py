@@ -1,4 +1,4 @@
-"""How the process of the service ends."""
+"""Stopping the process of the orders service."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from ticketing_common.testing.servers import free_port
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_service_that_waits_for_mongodb_stops_when_it_is_told_to(signum):
-    down = free_port()
+def test_signal_stops_a_service_that_waits_for_mongodb(signum):
+    closed_port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "PORT": str(free_port()),
-        "MONGO_URI": f"mongodb://127.0.0.1:{down}/orders",
-        "NATS_URL": f"nats://127.0.0.1:{down}",
+        "MONGO_URI": f"mongodb://127.0.0.1:{closed_port}/orders",
+        "NATS_URL": f"nats://127.0.0.1:{closed_port}",
         "JWT_KEY": JWT_KEY,
     }
     command = [sys.executable, "-P", "-m", "orders.main"]

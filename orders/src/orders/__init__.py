@@ -1,1 +1,1 @@
-"""Orders: the one service that decides who has a ticket."""
+"""The orders service: decides which buyer gets a ticket."""

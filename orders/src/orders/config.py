@@ -1,4 +1,4 @@
-"""What the orders service is told by its environment."""
+"""Settings of the orders service."""
 
 from pydantic import PositiveInt
 
@@ -7,4 +7,4 @@ from ticketing_common.config import MongoSettings, NatsSettings, SessionSettings
 
 class Settings(MongoSettings, NatsSettings, SessionSettings):
     expiration_window_seconds: PositiveInt = 15 * 60
-    """How long an order holds its ticket unpaid."""
+    """How long an unpaid order reserves its ticket."""

@@ -1,11 +1,10 @@
-"""What the orders service does on each event it follows."""
+"""The event handlers of the orders service."""
 
 from functools import partial
 
-from orders.models import Refund, Ticket, cancel, complete, expire
-from orders.repository import Orders
-from ticketing_common.clock import now
-from ticketing_common.events import (
+from ticketing_common.messaging.listener import Handlers
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import (
     ExpirationComplete,
     PaymentCreated,
     PaymentFailed,
@@ -14,12 +13,14 @@ from ticketing_common.events import (
     TicketCreated,
     TicketUpdated,
 )
-from ticketing_common.listener import Handlers
-from ticketing_common.money import to_cents
+from ticketing_common.values.money import to_cents
+
+from orders.models import Refund, Ticket, cancel, complete, expire
+from orders.repository import Orders
 
 
 async def on_ticket_changed(event: TicketCreated | TicketUpdated, orders: Orders) -> None:
-    await orders.follow_ticket(
+    await orders.store_ticket(
         Ticket(
             id=event.id,
             version=event.version,
@@ -43,11 +44,11 @@ async def on_payment_failed(event: PaymentFailed, orders: Orders) -> None:
 
 
 async def on_payment_refunded(event: PaymentRefunded, orders: Orders) -> None:
-    await orders.follow_refund(Refund(id=event.order_id, payment_version=event.version, status="done"))
+    await orders.store_refund(Refund(id=event.order_id, payment_version=event.version, status="done"))
 
 
 async def on_payment_refund_failed(event: PaymentRefundFailed, orders: Orders) -> None:
-    await orders.follow_refund(
+    await orders.store_refund(
         Refund(id=event.order_id, payment_version=event.version, status="failed", code=event.code)
     )
 

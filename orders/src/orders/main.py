@@ -1,46 +1,40 @@
 """The composition root of the orders service."""
 
-from functools import partial
-
 from fastapi import FastAPI
 
 from orders import routes
 from orders.config import Settings
 from orders.handlers import HANDLERS
 from orders.repository import Orders
-from ticketing_common import mongo
-from ticketing_common.app import Parts, create_app, serve
-from ticketing_common.config import load
-from ticketing_common.dead_letters import DeadLetters
-from ticketing_common.jetstream import Bus
-from ticketing_common.listener import Listener
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.service import create_service, run_service
+from ticketing_common.storage.mongo import connect
+from ticketing_common.storage.outbox import Outbox
 
 
 def create(settings: Settings) -> FastAPI:
-    database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "orders", settings.nats_replicas, settings.nats_max_bytes)
-    relay = Relay(bus)
-    orders = Orders(database, relay)
-    listener = Listener(bus, "orders", HANDLERS, orders, DeadLetters(database))
-    return create_app(
-        Parts(
-            name="orders",
-            settings=settings,
-            router=routes.router,
-            docs=routes.PREFIX,
-            state={"orders": orders},
-            prepare=[orders.ensure_indexes],
-            jobs=[relay.run, listener.run, orders.arrivals.run],
-            checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
-            close=[bus.close],
-        )
+    database = connect(settings.mongo_uri)
+    bus = Bus.from_settings(settings, "orders")
+    outbox = Outbox()
+    arrivals = Arrivals(bus)
+    orders = Orders(database, outbox, arrivals)
+    return create_service(
+        "orders",
+        settings,
+        database=database,
+        bus=bus,
+        outbox=outbox,
+        consumes=(HANDLERS, orders),
+        router=routes.router,
+        state={"orders": orders},
+        prepare=[orders.ensure_indexes],
+        jobs=[arrivals.run],
     )
 
 
 def main() -> None:
-    settings = load(Settings, "orders")
-    serve(create(settings), settings)
+    run_service("orders", Settings, create)
 
 
 if __name__ == "__main__":

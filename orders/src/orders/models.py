@@ -1,4 +1,4 @@
-"""An order and its states, our copy of a ticket, and what became of a refund.
+"""Orders and their states, our copies of tickets, and the outcomes of refunds.
 
 created ──> complete ──> refunded
    └──────> cancelled (user, expired, payment-failed)
@@ -8,34 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ticketing_common.aggregate import Aggregate, NotDueYet
-from ticketing_common.errors import MarketError, NotFound
-from ticketing_common.events import (
+from ticketing_common.values.aggregate import Aggregate, NotDueYet
+from ticketing_common.values.errors import MarketError, NotFound, NotYours
+from ticketing_common.values.events import (
+    CancellationReason,
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
     OrderedTicket,
     OrderRefunded,
+    OrderStatus,
     PricedTicket,
-    Reason,
-    Status,
 )
-from ticketing_common.money import to_dollars
+from ticketing_common.values.money import to_dollars
 
 
-class NoSuchTicket(NotFound):
-    message = "There is no such ticket"
-
-
-class NoSuchOrder(NotFound):
-    message = "There is no such order"
-
-
-class TicketReserved(MarketError):
+class TicketAlreadyReserved(MarketError):
     message = "Ticket is already reserved"
 
 
-class OrderComplete(MarketError):
+class OrderAlreadyPaid(MarketError):
     message = "The order is paid and can no longer be cancelled"
 
 
@@ -43,29 +35,29 @@ class OrderNotPaid(MarketError):
     message = "Only a paid order can be refunded"
 
 
-class NotRefunded(NotFound):
+class OrderNotRefunded(NotFound):
     message = "The order was not refunded"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ticket(Aggregate):
-    """A ticket as the tickets service last announced it."""
+    """Our copy of a ticket, updated from the events of the tickets service."""
 
     title: str
     price_cents: int
     seller_id: str | None = None
-    """None: copied before sellers were kept."""
+    """None in a copy stored by a release without sellers."""
 
 
 @dataclass(frozen=True)
 class TicketAsOrdered:
-    """What was bought, at the price it had then: a later edit changes no order."""
+    """The ticket as it was when ordered: a later edit does not change the order."""
 
     id: str
     title: str
     price_cents: int
     n: int
-    """This is the nth order of the ticket, from 1: a fencing token for those who follow."""
+    """This is the nth order of the ticket, counted from 1: a fencing token for consumers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,25 +65,25 @@ class Order(Aggregate):
     user_id: str
     """The buyer."""
     seller_id: str | None = None
-    """None: ordered before sellers were kept; nobody can refund it."""
+    """None in an order placed with a release without sellers; it cannot be refunded."""
     ticket: TicketAsOrdered
     expires_at: datetime
-    status: Status = "created"
-    reason: Reason | None = None
-    """Why it was cancelled."""
+    status: OrderStatus = "created"
+    reason: CancellationReason | None = None
+    """Why the order was cancelled."""
 
 
 @dataclass(frozen=True)
 class Hold:
-    """What stands between a visitor and a ticket."""
+    """Whether a ticket can be ordered."""
 
     status: Literal["free", "reserved", "sold"]
     until: datetime | None = None
-    """When a reservation ends, unless it is paid."""
+    """When a reservation expires if it is not paid."""
 
 
-def hold_of(last: Order | None) -> Hold:
-    """How the `last` order of a ticket holds it."""
+def determine_hold(last: Order | None) -> Hold:
+    """The hold of a ticket whose latest order is `last`."""
     if last is None or last.status in ("cancelled", "refunded"):
         return Hold("free")
     if last.status == "complete":
@@ -99,35 +91,47 @@ def hold_of(last: Order | None) -> Hold:
     return Hold("reserved", until=last.expires_at)
 
 
-def place(
-    order_id: str, user_id: str, ticket: Ticket, last: Order | None, now: datetime, window: timedelta
+def create_order(
+    order_id: str, buyer_id: str, ticket: Ticket, last: Order | None, now: datetime, window: timedelta
 ) -> Order:
-    """The next order of a ticket, after its `last` one. Raises TicketReserved while that one holds it."""
-    if hold_of(last).status != "free":
-        raise TicketReserved
+    """The ticket's next order after `last`. Raises TicketAlreadyReserved if `last` has not ended."""
+    if determine_hold(last).status != "free":
+        raise TicketAlreadyReserved
     n = last.ticket.n + 1 if last else 1
     ordered = TicketAsOrdered(ticket.id, ticket.title, ticket.price_cents, n)
     return Order(
-        id=order_id, user_id=user_id, seller_id=ticket.seller_id, ticket=ordered, expires_at=now + window
+        id=order_id, user_id=buyer_id, seller_id=ticket.seller_id, ticket=ordered, expires_at=now + window
     )
 
 
-def withdraw(order: Order) -> Order:
-    """Cancelled by its buyer; already cancelled is as good. Raises OrderComplete."""
+def check_buyer(order: Order, user_id: str) -> None:
+    """Raise NotYours unless the user placed the order."""
+    if order.user_id != user_id:
+        raise NotYours
+
+
+def check_seller(order: Order, user_id: str) -> None:
+    """Raise NotYours unless the user sold the ticket."""
+    if order.seller_id != user_id:
+        raise NotYours
+
+
+def cancel_by_buyer(order: Order) -> Order:
+    """Cancel an unpaid order; a cancelled one stays unchanged. Raises OrderAlreadyPaid."""
     if order.status in ("complete", "refunded"):
-        raise OrderComplete
+        raise OrderAlreadyPaid
     return cancel(order, "user")
 
 
-def cancel(order: Order, reason: Reason) -> Order:
-    """Cancelled, unless the order is decided already: whoever comes second finds it so."""
+def cancel(order: Order, reason: CancellationReason) -> Order:
+    """Cancel the order if it is still `created`."""
     return order.evolve(status="cancelled", reason=reason) if order.status == "created" else order
 
 
 def expire(order: Order, now: datetime) -> Order:
-    """Cancelled because it was not paid in time. Raises NotDueYet before `expires_at`.
+    """Cancel the order because it was not paid in time. Raises NotDueYet before `expires_at`.
 
-    The expiration service decides by its own clock, which may be ahead of ours.
+    The clock of the expiration service may be ahead of ours.
     """
     if order.status == "created" and now < order.expires_at:
         raise NotDueYet(order.expires_at)
@@ -135,48 +139,48 @@ def expire(order: Order, now: datetime) -> Order:
 
 
 def complete(order: Order) -> Order:
-    """Paid, unless the order is decided already."""
+    """Mark the order as paid if it is still `created`."""
     return order.evolve(status="complete") if order.status == "created" else order
 
 
 def refund(order: Order) -> Order:
-    """Given back by its seller; already refunded is as good. Raises OrderNotPaid."""
+    """Refund a paid order; a refunded one stays unchanged. Raises OrderNotPaid."""
     if order.status not in ("complete", "refunded"):
         raise OrderNotPaid
     return order.evolve(status="refunded")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Takings:
-    """What a seller's orders amount to, all of them together."""
+class SalesTotals:
+    """The totals of all orders of a seller's tickets."""
 
     reserved: int
-    """How many wait for their payment."""
+    """The number of unpaid orders."""
     sold: int
-    """How many are paid, and not given back."""
+    """The number of orders that are paid and not refunded."""
     earnings_cents: int
-    """The prices of those sold, as they were ordered."""
+    """The sum of the prices of the sold tickets, as ordered."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refund(Aggregate):
-    """What became of the money of a refunded order, as the payments service tells; `id` is the order's."""
+    """The outcome of a refund, updated from the events of the payments service; `id` is the order's."""
 
     payment_version: int
     status: Literal["done", "failed"]
     code: str | None = None
-    """Why it was refused, in Stripe's words."""
+    """Stripe's code for a failure."""
 
 
-def later(known: Refund, told: Refund) -> Refund:
-    """The refund after another event of its payment, which may come twice, late or out of order."""
-    if told.payment_version <= known.payment_version:
+def update_refund(known: Refund, received: Refund) -> Refund:
+    """The newer of the two outcomes: events may be duplicated, late or out of order."""
+    if received.payment_version <= known.payment_version:
         return known
-    return known.evolve(payment_version=told.payment_version, status=told.status, code=told.code)
+    return known.evolve(payment_version=received.payment_version, status=received.status, code=received.code)
 
 
-def announce(order: Order) -> OrderCreated | OrderCancelled | OrderCompleted | OrderRefunded:
-    """The event that tells what the order has become."""
+def event_of(order: Order) -> OrderCreated | OrderCancelled | OrderCompleted | OrderRefunded:
+    """The event that describes the order's latest change."""
     ticket = OrderedTicket(id=order.ticket.id, n=order.ticket.n)
     if order.status == "cancelled":
         assert order.reason is not None

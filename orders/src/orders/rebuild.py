@@ -8,29 +8,31 @@ the order still holds it.
 
 import asyncio
 
-from orders.handlers import on_ticket_changed
-from orders.models import Order, Ticket, TicketAsOrdered
-from orders.repository import Orders
-from ticketing_common.aggregate import EarlierEventUnderWay
-from ticketing_common.events import (
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.messaging.listener import Handlers
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.storage.documents import Documents
+from ticketing_common.storage.mongo import Database
+from ticketing_common.values.aggregate import EarlierEventMissing
+from ticketing_common.values.events import (
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
     OrderRefunded,
-    Status,
+    OrderStatus,
     TicketCreated,
     TicketUpdated,
 )
-from ticketing_common.jetstream import Bus
-from ticketing_common.listener import Handlers
-from ticketing_common.money import to_cents
-from ticketing_common.mongo import Database, Documents
-from ticketing_common.outbox import Relay
-from ticketing_common.rebuild import rebuild
+from ticketing_common.values.money import to_cents
+from ticketing_operations.rebuild.replay import rebuild
+
+from orders.handlers import on_ticket_changed
+from orders.models import Order, Ticket, TicketAsOrdered
+from orders.repository import Orders
 
 Decided = OrderCancelled | OrderCompleted | OrderRefunded
 
-_STATUS: dict[type[Decided], Status] = {
+_STATUS: dict[type[Decided], OrderStatus] = {
     OrderCancelled: "cancelled",
     OrderCompleted: "complete",
     OrderRefunded: "refunded",
@@ -51,7 +53,7 @@ async def on_order_created(event: OrderCreated, orders: Rebuilt) -> None:
         return
     ticket = await orders.copies.find(id=event.ticket.id)
     if ticket is None:
-        raise EarlierEventUnderWay(f"ticket {event.ticket.id} is not known yet")
+        raise EarlierEventMissing(f"ticket {event.ticket.id} is not known yet")
     ordered = TicketAsOrdered(ticket.id, ticket.title, to_cents(event.ticket.price), event.ticket.n)
     await orders.told.insert(
         Order(
@@ -70,7 +72,7 @@ async def on_order_decided(event: Decided, orders: Rebuilt) -> None:
         reason = event.reason if isinstance(event, OrderCancelled) else None
         return order.evolve(status=_STATUS[type(event)], reason=reason)
 
-    await orders.told.follow(event.id, event.version, decide)
+    await orders.told.apply_change(event.id, event.version, decide)
 
 
 HANDLERS: Handlers = {

@@ -5,9 +5,10 @@ MONGO_URI=... NATS_URL=... python -m orders.resync (ID ... | --all)
 
 import asyncio
 
-from orders.models import Order, announce
-from ticketing_common.events import Event
-from ticketing_common.resync import Source, resync
+from ticketing_common.values.events import Event
+from ticketing_operations.resync.publish import Source, resync
+
+from orders.models import Order, event_of
 
 
 def events_of(order: Order) -> list[Event]:
@@ -17,7 +18,7 @@ def events_of(order: Order) -> list[Event]:
         states.append(order.evolve(status="complete"))
     if order.status != "created":
         states.append(order)
-    return [announce(state.evolve(version=version)) for version, state in enumerate(states)]
+    return [event_of(state.evolve(version=version)) for version, state in enumerate(states)]
 
 
 SOURCE = Source("orders", "orders", Order, events_of)

@@ -1,37 +1,34 @@
 """The HTTP routes of the orders service."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
+from ticketing_common.http.app import api_router, app_state
+from ticketing_common.http.idempotency import (
+    IDEMPOTENT_RESPONSES,
+    IdempotencyKey,
+    created_response,
+    read_keyed_request,
+    respond_once,
+)
+from ticketing_common.http.pagination import Cursor, paginate
+from ticketing_common.http.sessions import CurrentUser
 
+from orders import use_cases
 from orders.config import Settings
-from orders.models import NotRefunded, Order, hold_of, place, refund, withdraw
 from orders.repository import Orders
 from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
-from ticketing_common.app import api_router, part
-from ticketing_common.auth import CurrentUser
-from ticketing_common.clock import now
-from ticketing_common.errors import NotYours
-from ticketing_common.idempotency import (
-    REPEATABLE,
-    IdempotencyKey,
-    answer_once,
-    created,
-    derive_request,
-    keyed_request,
-)
-from ticketing_common.mongo import new_id
-from ticketing_common.pages import Cursor, cut_page
 
 PREFIX = "/api/orders"
 router = api_router(PREFIX, "orders")
 
-OrdersDep = Annotated[Orders, Depends(part("orders"))]
-SettingsDep = Annotated[Settings, Depends(part("settings"))]
+OrdersDep = Annotated[Orders, Depends(app_state("orders"))]
+SettingsDep = Annotated[Settings, Depends(app_state("settings"))]
 
 
-@router.post("", status_code=201, response_model=OrderOut, responses=REPEATABLE)
+@router.post("", status_code=201, response_model=OrderOut, responses=IDEMPOTENT_RESPONSES)
 async def place_order(
     body: OrderIn,
     user: CurrentUser,
@@ -40,21 +37,11 @@ async def place_order(
     request: Request,
     key: IdempotencyKey = None,
 ) -> Response:
-    """Lock a ticket until `expiresAt`."""
-    keyed = await keyed_request(request, key, owner=user.id)
-
-    async def claim() -> str:
-        ticket = await orders.ticket(body.ticket_id, user.id)
-        window = timedelta(seconds=settings.expiration_window_seconds)
-        order = await orders.claim(
-            ticket.id,
-            lambda last: place(new_id(), user.id, ticket, last, now(), window),
-            untouched=ticket.version == 0,
-            derive=lambda order: derive_request(keyed, _answer(order)),
-        )
-        return _answer(order)
-
-    return created(await answer_once(keyed, claim, orders.find_answer))
+    """Reserve a ticket until `expiresAt`."""
+    keyed = await read_keyed_request(request, key, owner=user.id)
+    window = timedelta(seconds=settings.expiration_window_seconds)
+    place = partial(use_cases.place_order, orders, user.id, body.ticket_id, window, request=keyed)
+    return created_response(await respond_once(keyed, place, orders.find_answer))
 
 
 @router.get("")
@@ -67,9 +54,9 @@ async def list_orders(
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     cursor: Cursor = None,
 ) -> OrdersOut:
-    """One's own orders, oldest first or newest first; a `Link` header leads to more."""
+    """Your orders, oldest first or newest first. The `Link` header leads to the next page."""
     found = await orders.page(user.id, limit + 1, cursor, newest_first=newest_first)
-    return OrdersOut(orders=[OrderOut.of(order) for order in cut_page(found, limit, request, response)])
+    return OrdersOut(orders=[OrderOut.of(order) for order in paginate(found, limit, request, response)])
 
 
 @router.get("/sales")
@@ -82,65 +69,39 @@ async def list_sales(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Cursor = None,
 ) -> SalesOut:
-    """The orders of the tickets that one sells, newest first, and what all one's sales amount to.
+    """The orders of the tickets that you sell, newest first, and the totals of all your sales.
 
-    A `Link` header leads to more.
+    The `Link` header leads to the next page.
     """
-    found = await orders.sales(user.id, status, limit + 1, cursor)
-    return SalesOut.of(cut_page(found, limit, request, response), await orders.takings(user.id))
+    found = await orders.page_sales(user.id, status, limit + 1, cursor)
+    return SalesOut.of(paginate(found, limit, request, response), await orders.sum_sales(user.id))
 
 
 @router.get("/holds/{ticket_id}")
 async def show_hold(ticket_id: str, orders: OrdersDep) -> HoldOut:
-    """Whether a ticket is free, reserved or sold, whoever asks."""
-    last = await orders.last_of(ticket_id)
-    if last is None:
-        await orders.require_ticket(ticket_id)
-    return HoldOut.of(hold_of(last))
+    """Whether a ticket is free, reserved or sold."""
+    return HoldOut.of(await use_cases.get_hold(orders, ticket_id))
 
 
 @router.get("/{order_id}")
 async def show_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> OrderOut:
-    """One of one's own orders."""
-    return OrderOut.of(_own(await orders.get(order_id), user.id))
+    """One of your own orders."""
+    return OrderOut.of(await use_cases.get_order(orders, order_id, user.id))
 
 
 @router.delete("/{order_id}", status_code=204)
 async def cancel_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> None:
-    """Give the ticket back, unless it is paid."""
-    await orders.change(order_id, lambda order: withdraw(_own(order, user.id)))
+    """Cancel your own order unless it is paid; the ticket is for sale again."""
+    await use_cases.cancel_order(orders, order_id, user.id)
 
 
 @router.post("/{order_id}/refund")
 async def refund_order(order_id: str, user: CurrentUser, orders: OrdersDep) -> OrderOut:
-    """Give a buyer the whole price back, as the ticket's seller; the ticket is for sale again."""
-    return OrderOut.of(await orders.change(order_id, lambda order: refund(_sold_by(order, user.id))))
+    """As the ticket's seller, refund the whole price to the buyer; the ticket is for sale again."""
+    return OrderOut.of(await use_cases.refund_order(orders, order_id, user.id))
 
 
 @router.get("/{order_id}/refund", response_model_exclude_none=True)
 async def show_refund(order_id: str, user: CurrentUser, orders: OrdersDep) -> RefundOut:
-    """What became of a refund, for the ticket's seller and the buyer."""
-    order = await orders.get(order_id)
-    if user.id not in (order.user_id, order.seller_id):
-        raise NotYours
-    if order.status != "refunded":
-        raise NotRefunded
-    return RefundOut.of(await orders.refund_of(order_id))
-
-
-def _answer(order: Order) -> str:
-    return OrderOut.of(order).model_dump_json(by_alias=True)
-
-
-def _sold_by(order: Order, user_id: str) -> Order:
-    """Raises NotYours."""
-    if order.seller_id != user_id:
-        raise NotYours
-    return order
-
-
-def _own(order: Order, user_id: str) -> Order:
-    """Raises NotYours."""
-    if order.user_id != user_id:
-        raise NotYours
-    return order
+    """The outcome of a refund, for the ticket's seller and the buyer."""
+    return RefundOut.of(await use_cases.find_refund(orders, order_id, user.id))

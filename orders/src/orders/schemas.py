@@ -1,31 +1,31 @@
-"""The bodies of the orders service on the wire."""
+"""The request and response bodies of the orders service."""
 
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 from pydantic.json_schema import SkipJsonSchema
+from ticketing_common.values.events import CancellationReason, OrderStatus
+from ticketing_common.values.money import Dollars, to_dollars
+from ticketing_common.values.wire import ErrorMessage, RequestBody, WireModel
 
-from orders.models import Hold, Order, Refund, Takings
-from ticketing_common.events import Reason, Status
-from ticketing_common.money import Dollars, to_dollars
-from ticketing_common.wire import Body, Says, Wire
-
-
-class OrderIn(Body):
-    ticket_id: Annotated[str, Field(max_length=200), Says("TicketId must be the id of a ticket")]
+from orders.models import Hold, Order, Refund, SalesTotals
 
 
-class TicketOut(Wire):
+class OrderIn(RequestBody):
+    ticket_id: Annotated[str, Field(max_length=200), ErrorMessage("TicketId must be the id of a ticket")]
+
+
+class TicketOut(WireModel):
     id: str
     title: str
     price: Dollars
 
 
-class OrderOut(Wire):
+class OrderOut(WireModel):
     id: str
     user_id: str
-    status: Status
-    reason: Reason | None
+    status: OrderStatus
+    reason: CancellationReason | None
     expires_at: AwareDatetime
     version: int
     ticket: TicketOut
@@ -45,44 +45,44 @@ class OrderOut(Wire):
         )
 
 
-class OrdersOut(Wire):
+class OrdersOut(WireModel):
     orders: list[OrderOut]
 
 
 class SalesOut(OrdersOut):
     reserved: int
-    """How many of all one's sales wait for their payment."""
+    """The number of unpaid orders, on all pages."""
     sold: int
-    """How many are paid, and not given back."""
+    """The number of orders that are paid and not refunded, on all pages."""
     earnings: Dollars
-    """The prices of those sold, as they were ordered."""
+    """The sum of the prices of the sold tickets, as ordered."""
 
     @classmethod
-    def of(cls, page: list[Order], takings: Takings) -> "SalesOut":
+    def of(cls, page: list[Order], totals: SalesTotals) -> "SalesOut":
         return cls(
             orders=[OrderOut.of(order) for order in page],
-            reserved=takings.reserved,
-            sold=takings.sold,
-            earnings=to_dollars(takings.earnings_cents),
+            reserved=totals.reserved,
+            sold=totals.sold,
+            earnings=to_dollars(totals.earnings_cents),
         )
 
 
-class HoldOut(Wire):
+class HoldOut(WireModel):
     status: Literal["free", "reserved", "sold"]
     until: AwareDatetime | None
-    """When a reservation ends, unless it is paid."""
+    """When a reservation expires if it is not paid."""
 
     @classmethod
     def of(cls, hold: Hold) -> "HoldOut":
         return cls(status=hold.status, until=hold.until)
 
 
-class RefundOut(Wire):
+class RefundOut(WireModel):
     status: Literal["pending", "done", "failed"]
-    """pending: Stripe is being asked, again and again if need be; failed: given up."""
+    """pending: the request to Stripe is retried until it succeeds; failed: Stripe rejected the refund."""
     code: str | SkipJsonSchema[None] = None
     message: str
-    """For the seller and the buyer."""
+    """A sentence for the seller and the buyer."""
 
     @classmethod
     def of(cls, refund: Refund | None) -> "RefundOut":
