@@ -1,1 +1,1 @@
-"""What the market costs: each route beside the least that could do its job on the same server and store."""
+"""Benchmarks of the services, each route beside a minimal baseline on the same store."""

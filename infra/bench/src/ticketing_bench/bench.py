@@ -1,108 +1,116 @@
-"""The whole run: a market of its own, measured step by step."""
+"""A whole run: starts a stack and measures it step by step."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
-from ticketing_bench import documents, growth, latency, starts, workers
-from ticketing_bench.market import Market, running_market
-from ticketing_bench.measure import Figures, Side, by_turns, sides_of
-from ticketing_bench.results import Measured, Results
-from ticketing_bench.routes import (
-    EMAIL,
-    PASSWORD,
-    ROUTES,
-    SITE,
-    THROUGH_THE_INGRESS,
-    Route,
-    Setting,
-)
+from ticketing_local.probes import http_answers
 
-_BUYERS = 8
+from ticketing_bench import latency
+from ticketing_bench.bench_stack import SECOND_WORKERS, SERVICES, BenchStack, running_bench_stack
+from ticketing_bench.dataset import Dataset, create_dataset
+from ticketing_bench.measure import endpoints, measure_in_turns
+from ticketing_bench.results import Results
+from ticketing_bench.routes import EMAIL, GROWING, PASSWORD, ROUTES
 
-Say = Callable[[str], None]
+_GROWTH_ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class Extent:
+class Scope:
     """How much is measured."""
 
     seconds: float
-    """How long a round of load is."""
+    """The length of a round."""
     sizes: list[int]
-    """The numbers of tickets, smallest first."""
+    """Numbers of tickets, smallest first."""
     two_workers: bool = False
     rounds: int = 3
-    orders: int = 200
-    """Whose locks are timed."""
-    expiries: int = 100
-    starts: int = 3
-    """Of each service."""
+    """Rounds of load, and starts of each service."""
+    samples: int = 200
+    """Of each latency; half as many expiries."""
 
 
-async def run(extent: Extent, folder: Path, say: Say) -> Results:
-    """`say` is told of every step, and of what it found."""
+async def run(scope: Scope, folder: Path) -> Results:
+    """Measure everything, and print the progress."""
     results = Results()
-    say("Starting a market")
-    async with running_market(folder, doubled=extent.two_workers) as market:
-        say(f"Starting each service {extent.starts} times")
-        results.starts = await starts.time_starts(market, extent.starts)
-        setting = Setting(await documents.learn(market), [], extent.seconds)
-        await market.post("auth", "/api/users/signup", {"email": EMAIL, "password": PASSWORD})
-        smallest, *larger = extent.sizes
-        setting = await _grow(market, setting, smallest, results, say)
-        await _measure_routes(market, setting, extent, results, say)
-        results.purchases = await latency.purchases(market, setting.templates, _BUYERS, 2 * extent.seconds)
-        say(f"Purchases, {_BUYERS} buyers: {results.purchases.per_second:.0f}/s")
-        results.memory = starts.memory()
-        await market.quiet()
-        results.event_latency = await latency.event_latency(market, setting.templates, extent.orders)
-        say(f"From order to lock: p50 {results.event_latency.p50_ms:.1f} ms")
-        results.listing_latency = await latency.listing_latency(market, extent.orders)
-        say(f"From listed to ordered: p50 {results.listing_latency.p50_ms:.1f} ms")
-        if extent.two_workers:
-            say("One worker of tickets and orders, and two")
-            results.workers = await workers.one_and_two(market, setting, extent.rounds)
-        for size in larger:
-            setting = await _grow(market, setting, size, results, say)
-        results.expiry = await latency.expiry(market, setting.templates, extent.expiries)
-        say(f"Expiry: at most {results.expiry.max_ms:.0f} ms late")
+    async with running_bench_stack(folder, two_workers=scope.two_workers) as stack:
+        await _measure_starts(stack, scope, results)
+        dataset = await create_dataset(stack)
+        await (await stack.connect("auth")).create("/api/users/signup", email=EMAIL, password=PASSWORD)
+        await _measure_growth(dataset, scope.sizes[0], scope, results)
+        await _measure_routes(dataset, scope, results)
+        if scope.two_workers:
+            await _measure_workers(dataset, scope, results)
+        print("Latency")
+        listing_to_order = await latency.measure_listing_to_order(stack, scope.samples)
+        results.add("latency", "listing to order", listing_to_order)
+        results.add("latency", "order to lock", await latency.measure_order_to_lock(dataset, scope.samples))
+        for size in scope.sizes[1:]:
+            await _measure_growth(dataset, size, scope, results)
+        print("Expiry")
+        results.add("latency", "expiry", await latency.measure_expiry(dataset, scope.samples // 2))
     return results
 
 
-async def _grow(market: Market, setting: Setting, size: int, results: Results, say: Say) -> Setting:
-    def count(written: int) -> None:
-        if written % 100_000 == 0:
-            say(f"  {written:,} tickets written")
-
-    say(f"Growing to {size:,} tickets")
-    setting = await growth.grow(market, setting, size, count)
-    results.growth[size] = await growth.costs(market, setting)
-    for name, figures in results.growth[size].items():
-        say(f"  {name}: {_brief(figures)}")
-    return setting
+async def _measure_starts(stack: BenchStack, scope: Scope, results: Results) -> None:
+    """From the start of a process to the first 200 from /readyz; the medians."""
+    for name in SERVICES:
+        print(f"Starting {name}")
+        results.add(
+            "starts", name, {"seconds": median([await _start(stack, name) for _ in range(scope.rounds)])}
+        )
 
 
-async def _measure_routes(
-    market: Market, setting: Setting, extent: Extent, results: Results, say: Say
-) -> None:
+async def _start(stack: BenchStack, name: str) -> float:
+    await stack.stack.stop(name)
+    is_ready = http_answers(stack.ports[name], "/readyz")
+    start = time.perf_counter()
+    starting = asyncio.create_task(stack.stack.start(name))
+    while not await is_ready():  # noqa: ASYNC110 - another process has no Event to wait for
+        await asyncio.sleep(0.005)
+    seconds = time.perf_counter() - start
+    await starting
+    return seconds
+
+
+async def _measure_growth(dataset: Dataset, size: int, scope: Scope, results: Results) -> None:
+    print(f"Growing to {size:,} tickets")
+    await dataset.grow_to(size)
+    for route in GROWING:
+        service = endpoints(route)[:1]
+        (figures,) = await measure_in_turns(dataset, route, service, scope.seconds, _GROWTH_ROUNDS)
+        # Of all figures, other load on the machine disturbs processor time least.
+        row = {"cost_ms": figures.cpu_ms + figures.mongod_cpu_ms} | asdict(figures)
+        results.add("growth", f"{route.name}, {size:,} tickets", row)
+        smallest = results.tables["growth"][f"{route.name}, {scope.sizes[0]:,} tickets"]
+        row["growth"] = row["cost_ms"] / smallest["cost_ms"]
+
+
+async def _measure_routes(dataset: Dataset, scope: Scope, results: Results) -> None:
     for route in ROUTES:
-        say(f"{route.name}: {extent.rounds} rounds, by turns with its floor")
-        ours, *floors = await by_turns(market, setting, route, sides_of(route), extent.rounds)
-        measured = results.routes[route.name] = Measured(ours, dict(zip(route.floors, floors, strict=True)))
-        say(f"  {_brief(ours)}")
-        for floor, figures in measured.floors.items():
-            say(f"  floor, {floor}: {_brief(figures)}; the route's share {measured.ratio(floor):.2f}")
-    results.ingress = await _alone(market, setting, THROUGH_THE_INGRESS)
-    say(f"Through the ingress: {_brief(results.ingress)}")
-    # For what it takes of memory; how fast the site is made is not a figure of the services.
-    await _alone(market, setting, SITE)
+        print(f"{route.name}, in turns with its floors")
+        service, *floors = await measure_in_turns(
+            dataset, route, endpoints(route), scope.seconds, scope.rounds
+        )
+        results.add("routes", route.name, asdict(service))
+        for name, floor in zip(route.floors, floors, strict=True):
+            ratios = {
+                "throughput_ratio": service.per_second / floor.per_second,
+                "cpu_ratio": floor.cpu_ms / service.cpu_ms,
+            }
+            results.add("routes", f"{route.name} / {name}", asdict(floor) | ratios)
 
 
-async def _alone(market: Market, setting: Setting, route: Route) -> Figures:
-    (found,) = await by_turns(market, setting, route, [Side((route.service,), route.requests)], 1)
-    return found
-
-
-def _brief(figures: Figures) -> str:
-    return f"{figures.per_second:,.0f}/s, p50 {figures.p50_ms:.2f} ms, p99 {figures.p99_ms:.2f} ms"
+async def _measure_workers(dataset: Dataset, scope: Scope, results: Results) -> None:
+    await dataset.stack.stack.supervisor.start(*SECOND_WORKERS)
+    for route in GROWING:
+        print(f"{route.name}, with one worker and with two")
+        workers = [[route.service], [route.service, f"{route.service}-2"]]
+        targets = [(processes, route.path) for processes in workers]
+        figures = await measure_in_turns(dataset, route, targets, scope.seconds, scope.rounds)
+        for count, each in enumerate(figures, start=1):
+            results.add("workers", f"{route.name}, {count}", asdict(each))
+    await dataset.stack.stack.supervisor.stop(*SECOND_WORKERS)

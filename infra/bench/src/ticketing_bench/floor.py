@@ -1,22 +1,17 @@
-"""The floor: the least that could do each route's job, on the same store by the same driver.
+"""The floor: a minimal baseline of each route, on the same store and with the same driver.
 
-A bare ASGI app, run by the same server with the same settings as the services. For each route it does the
-one MongoDB operation that the route is about, and writes its answer with `json.dumps`. It leaves out what the
-market's code costs: routing, validation, the session, logs, metrics, traces, the checks and the events. It
-reads what the services keep, and writes into a database of its own, under the same indexes, documents as they
-do, an event of about their size included.
+A bare ASGI app under the same server with the same settings as the services. Each path runs the MongoDB
+operations that its route is about, and writes JSON with `json.dumps`. It has no routing, validation, session,
+log, metric, trace or check, and publishes no event. It reads the services' data, and writes to its own
+database: documents like theirs, with an event in the outbox, under the same indexes.
 
-Of an order the operation is the insert under the unique index, `/order`. But nobody can place an order
-without reading the ticket's price: `/order-with-price` is the floor of both operations.
-
-Below `/fastapi` the same is done in one route of FastAPI, which validates nothing: what it adds is the
-framework's price, and the rest up to the market's is ours.
+`/order` only inserts. `/order-with-price` first reads the ticket's price, as every order has to.
+Below `/fastapi` the same operations run in a route of FastAPI without validation: the cost of the framework.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -24,177 +19,122 @@ from typing import Any
 
 import uvicorn
 from argon2.low_level import Type, verify_secret
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ticketing_common import mongo
-from ticketing_common.clock import now
+from ticketing_common.storage.mongo import connect
+from ticketing_common.values.clock import now
+from ticketing_common.values.ids import new_id
 
-SHOWN = {"title": 1, "price_cents": 1, "user_id": 1, "version": 1, "order_id": 1}
-_FRAMED = "/fastapi/"
+_FIELDS = {"title": 1, "price_cents": 1, "user_id": 1, "version": 1, "order_id": 1}
+_FASTAPI = "/fastapi/"
 _HASHING = ThreadPoolExecutor(2)
-"""As many at once as the auth service allows."""
-
-Work = Callable[[str, bytes], Awaitable[tuple[int, Any]]]
-"""Of the last part of the path and the body: the status and what is answered."""
+"""As many hashes at once as in the auth service."""
 
 
 class Floor:
-    def __init__(self, server: str) -> None:
-        self._tickets = mongo.connect(f"{server}/tickets")["tickets"]
-        self._orders = mongo.connect(f"{server}/orders")
-        self._accounts = mongo.connect(f"{server}/auth")["accounts"]
-        self._own = mongo.connect(f"{server}/floor")
-        self.works: dict[str, Work] = {
-            "one": self._one,
-            "page": self._page,
-            "list": self._list,
-            "order": self._order,
-            "order-with-price": self._order_with_price,
-            "signin": self._sign_in,
-        }
+    """Serves `/<operation>` and `/<operation>/<ticket id>`, and the same below /fastapi."""
 
-    async def prepare(self) -> None:
-        """Give our collections the indexes of those that they stand for."""
+    def __init__(self, mongo_url: str) -> None:
+        self._tickets = connect(f"{mongo_url}/tickets")["tickets"]
+        self._orders = connect(f"{mongo_url}/orders")
+        self._accounts = connect(f"{mongo_url}/auth")["accounts"]
+        self._own = connect(f"{mongo_url}/floor")
+        self._operations = {
+            "one": self._find_ticket,
+            "page": self._find_page,
+            "list": self._insert_ticket,
+            "order": self._insert_order,
+            "order-with-price": self._find_ticket_and_insert_order,
+            "signin": self._find_account_and_verify,
+        }
+        self._fastapi = FastAPI(openapi_url=None)
+        for path in ("{operation}", "{operation}/{ticket_id}"):
+            self._fastapi.add_api_route(_FASTAPI + path, self._serve_with_fastapi)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(_FASTAPI):
+            return await self._fastapi(scope, receive, send)
+        operation, _, ticket_id = scope["path"][1:].partition("/")
+        if operation == "readyz":
+            await self._copy_indexes()
+            return await _send(send, 200, {})
+        body, more_body = b"", scope["method"] == "POST"
+        while more_body:
+            message = await receive()
+            body += message["body"]
+            more_body = message["more_body"]
+        await _send(send, 201 if body else 200, await self._operations[operation](ticket_id, body))
+
+    async def _serve_with_fastapi(self, operation: str, ticket_id: str = "") -> Response:
+        return JSONResponse(await self._operations[operation](ticket_id, b""))
+
+    async def _copy_indexes(self) -> None:
+        """Create the services' indexes on the floor's own collections."""
         for collection in (self._tickets, self._orders["orders"]):
             found = await collection.database.command("listIndexes", collection.name)
             indexes = [i for i in found["cursor"]["firstBatch"] if i["name"] != "_id_"]
             await self._own.command("createIndexes", collection.name, indexes=indexes)
 
-    async def _one(self, ticket_id: str, _: bytes) -> tuple[int, Any]:
-        ticket = await self._tickets.find_one({"_id": ticket_id}, SHOWN)
-        assert ticket
-        return 200, _shown(ticket)
+    async def _find_ticket(self, ticket_id: str, _: bytes) -> Any:
+        return await self._tickets.find_one({"_id": ticket_id}, _FIELDS)
 
-    async def _page(self, _: str, __: bytes) -> tuple[int, Any]:
-        cursor = self._tickets.find({"order_id": None}, SHOWN).sort("_id", -1).limit(51)
-        return 200, [_shown(each) for each in (await cursor.to_list(51))[:50]]
+    async def _find_page(self, _: str, __: bytes) -> Any:
+        return await self._tickets.find({"order_id": None}, _FIELDS).sort("_id", -1).limit(51).to_list(51)
 
-    async def _list(self, _: str, body: bytes) -> tuple[int, Any]:
-        asked = json.loads(body)
-        facts = {
-            "title": asked["title"],
-            "price_cents": round(asked["price"] * 100),
+    async def _insert_ticket(self, _: str, body: bytes) -> Any:
+        listing = json.loads(body)
+        document = {
+            "_id": new_id(),
+            "title": listing["title"],
+            "price_cents": round(listing["price"] * 100),
             "user_id": "0" * 24,
             "version": 0,
             "order_id": None,
+            "order_n": 0,
+            "words": listing["title"].lower().split(),
         }
-        derived = {"order_n": 0, "words": asked["title"].lower().split()}
-        document = {"_id": mongo.new_id(), **facts, **derived, "outbox": _outbox("ticket.created", body)}
-        await self._own["tickets"].insert_one(document)
-        return 201, _shown(document)
+        await self._own["tickets"].insert_one(document | {"outbox": _outbox("ticket.created", body)})
+        return document
 
-    async def _order(self, _: str, body: bytes) -> tuple[int, Any]:
-        return await self._place(
-            {"_id": json.loads(body)["ticketId"], "title": "A ticket", "price_cents": 2000}
-        )
-
-    async def _order_with_price(self, _: str, body: bytes) -> tuple[int, Any]:
+    async def _find_ticket_and_insert_order(self, _: str, body: bytes) -> Any:
         ticket_id = json.loads(body)["ticketId"]
-        ticket = await self._orders["tickets"].find_one({"_id": ticket_id}, {"title": 1, "price_cents": 1})
-        assert ticket
-        return await self._place(ticket)
+        await self._orders["tickets"].find_one({"_id": ticket_id}, {"title": 1, "price_cents": 1})
+        return await self._insert_order(_, body)
 
-    async def _place(self, ticket: dict[str, Any]) -> tuple[int, Any]:
-        ordered = {
-            "id": ticket["_id"],
-            "title": ticket["title"],
-            "price_cents": ticket["price_cents"],
-            "n": 1,
-        }
+    async def _insert_order(self, _: str, body: bytes) -> Any:
         document = {
-            "_id": mongo.new_id(),
+            "_id": new_id(),
             "version": 0,
             "user_id": "0" * 24,
             "seller_id": "1" * 24,
-            "ticket": ordered,
+            "ticket": {"id": json.loads(body)["ticketId"], "title": "A ticket", "price_cents": 2000, "n": 1},
             "expires_at": now() + timedelta(minutes=15),
             "status": "created",
             "reason": None,
-            "outbox": _outbox("order.created", b" " * 250),
         }
-        await self._own["orders"].insert_one(document)
-        shown = {"id": document["_id"], "status": "created", "reason": None, "version": 0}
-        return 201, shown | {"ticket": ordered, "expiresAt": str(document["expires_at"])}
+        await self._own["orders"].insert_one(document | {"outbox": _outbox("order.created", b" " * 250)})
+        return document
 
-    async def _sign_in(self, _: str, body: bytes) -> tuple[int, Any]:
-        asked = json.loads(body)
-        account = await self._accounts.find_one({"email": asked["email"]})
+    async def _find_account_and_verify(self, _: str, body: bytes) -> Any:
+        credentials = json.loads(body)
+        account = await self._accounts.find_one({"email": credentials["email"]})
         assert account
-        verify = partial(
-            verify_secret, account["password_hash"].encode(), asked["password"].encode(), Type.ID
-        )
+        password_hash, password = account["password_hash"].encode(), credentials["password"].encode()
+        verify = partial(verify_secret, password_hash, password, Type.ID)
         await asyncio.get_running_loop().run_in_executor(_HASHING, verify)
-        return 201, {"id": account["_id"], "email": account["email"]}
-
-
-def _shown(document: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": document["_id"],
-        "title": document["title"],
-        "price": document["price_cents"] / 100,
-        "userId": document["user_id"],
-        "version": document["version"],
-        "orderId": document["order_id"],
-    }
+        return {"id": account["_id"], "email": account["email"]}
 
 
 def _outbox(subject: str, data: bytes) -> list[dict[str, Any]]:
-    identity = mongo.new_id()
+    identity = new_id()
     trace = f"00-{identity}{identity[:8]}-{identity[:16]}-00"
     return [{"id": f"{subject}:{identity}:0", "subject": subject, "data": data, "trace": trace, "at": now()}]
 
 
-def create(server: str) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The app: POST or GET /<work>, or /<work>/<what>; and the same below /fastapi."""
-    floor: Floor | None = None
-    by_fastapi: FastAPI | None = None
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal floor, by_fastapi
-        if scope["type"] == "lifespan":
-            await receive()
-            floor = Floor(server)
-            by_fastapi = _by_fastapi(floor)
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            return await send({"type": "lifespan.shutdown.complete"})
-        assert floor
-        assert by_fastapi
-        if scope["path"].startswith(_FRAMED):
-            return await by_fastapi(scope, receive, send)
-        work, _, what = scope["path"][1:].partition("/")
-        if work == "readyz":
-            await floor.prepare()
-            return await _send(send, 200, {})
-        body = b""
-        if scope["method"] == "POST":
-            more = True
-            while more:
-                message = await receive()
-                body += message["body"]
-                more = message["more_body"]
-        status, answer = await floor.works[work](what, body)
-        await _send(send, status, answer)
-
-    return app
-
-
-def _by_fastapi(floor: Floor) -> FastAPI:
-    app = FastAPI(openapi_url=None)
-
-    @app.api_route(_FRAMED + "{work}", methods=["GET", "POST"])
-    @app.api_route(_FRAMED + "{work}/{what}", methods=["GET", "POST"])
-    async def do(work: str, request: Request, what: str = "") -> Response:
-        status, answer = await floor.works[work](what, await request.body())
-        return JSONResponse(answer, status)
-
-    return app
-
-
-async def _send(send: Send, status: int, answer: Any) -> None:
-    data = json.dumps(answer).encode()
+async def _send(send: Send, status: int, content: Any) -> None:
+    data = json.dumps(content, default=str).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(data))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": data})
@@ -202,9 +142,10 @@ async def _send(send: Send, status: int, answer: Any) -> None:
 
 if __name__ == "__main__":
     uvicorn.run(
-        create(os.environ["MONGO_URL"]),
+        Floor(os.environ["MONGO_URL"]),
         host=os.environ["HOST"],
         port=int(os.environ["PORT"]),
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,104 +1,70 @@
-"""The load generator: prebuilt HTTP/1.1 requests over kept-alive connections, from a process of its own.
+"""The load generator: a process of its own that sends prebuilt HTTP/1.1 requests in a closed loop.
 
-Each connection sends its next request as soon as the answer to the last one is in (a closed loop). Of an
-answer only the status line and Content-Length are read.
+Each keep-alive connection sends its next request when the previous response is complete. Only the status and
+the Content-Length of a response are parsed.
 """
 
 import asyncio
+import json
 import re
 import time
-from array import array
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
-from multiprocessing import get_context
+from typing import Any
 
 import uvloop
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Load:
-    """What is sent where, over how many connections, and for how long."""
-
-    ports: tuple[int, ...]
-    """The connections are dealt out to these in turn."""
-    requests: list[bytes]
-    status: int
-    connections: int
+class LoadResult:
     seconds: float
-    once: bool = False
-    """Each request is good for one time: the load ends when they run out."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a load."""
-
-    seconds: float
-    nanoseconds: "array[int]"
-    """How long each request took."""
+    durations: list[float]
+    """Of each request, in seconds."""
     client_cpu: float
-    """The share of one core that the generator itself took: near 1 it measures itself."""
-
-    @property
-    def per_second(self) -> float:
-        return len(self.nanoseconds) / self.seconds
+    """The share of one core used by the generator. Near 1, the generator is the bottleneck."""
 
 
-class BadAnswer(Exception):
-    """A status that was not expected: what is measured would not be what is meant."""
+class UnexpectedStatus(Exception):
+    """A response has another status than expected, so the measurement is void."""
 
 
-class Connection(asyncio.Protocol):
-    """One request at a time."""
+class Connection:
+    """A keep-alive connection that sends one request at a time."""
 
-    def __init__(self) -> None:
-        self._received = b""
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
-        self._transport: asyncio.Transport | None = None
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self._writer = reader, writer
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """The status and the body of the answer."""
-        assert self._transport
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._answer
+    def send(self, request: bytes) -> None:
+        self._writer.write(request)
+
+    async def ask(self, request: bytes, expected_status: int) -> bytes:
+        """Send a request and return the body of its response. Raises UnexpectedStatus."""
+        self.send(request)
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        body = await self.reader.readexactly(int(length[1])) if length else b""
+        if int(head[9:12]) != expected_status:
+            raise UnexpectedStatus(f"expected {expected_status} for {request[:60]!r}, got {head!r} {body!r}")
+        return body
+
+    async def create(self, path: str, session: str = "", **fields: object) -> dict[str, Any]:
+        """POST these fields as JSON, and return the JSON of the 201. Raises UnexpectedStatus."""
+        body = json.dumps(fields).encode()
+        return dict(json.loads(await self.ask(request("POST", path, session=session, body=body), 201)))
 
     def close(self) -> None:
-        if self._transport:
-            self._transport.close()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # uvloop's is no subclass of asyncio's
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head_end = self._received.find(_HEAD_END)
-        if head_end < 0:
-            return
-        length = _LENGTH.search(self._received, 0, head_end)
-        whole = head_end + len(_HEAD_END) + (int(length[1]) if length else 0)
-        if len(self._received) >= whole and self._answer and not self._answer.done():
-            status, body = int(self._received[9:12]), self._received[head_end + len(_HEAD_END) : whole]
-            self._received = self._received[whole:]
-            self._answer.set_result((status, body))
-
-    def connection_lost(self, _: Exception | None) -> None:
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(ConnectionError("the server closed the connection"))
+        self._writer.close()
 
 
 async def connect(port: int) -> Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
-    return connection
+    return Connection(*await asyncio.open_connection("127.0.0.1", port))
 
 
 def request(method: str, path: str, *, session: str = "", body: bytes = b"") -> bytes:
-    """The bytes of a request, from the user whom the cookie `session` names."""
+    """Build a request; `session` is the value of the session cookie."""
     head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     if session:
         head.append(f"Cookie: session={session}")
@@ -107,48 +73,37 @@ def request(method: str, path: str, *, session: str = "", body: bytes = b"") -> 
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-class Generator:
-    """The generator's process, kept for many loads."""
+def run_load(
+    ports: list[int], requests: list[bytes], status: int, connections: int, seconds: float, once: bool
+) -> LoadResult:
+    """Run a load, with the connections distributed over the ports. Called in the generator's process.
 
-    def __init__(self) -> None:
-        # Not forked: the child would have the event loop and the open files of its parent.
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-
-    async def drive(self, load: Load) -> Outcome:
-        """Raises BadAnswer."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _drive, load)
-
-    def close(self) -> None:
-        self._pool.shutdown()
+    `once`: send each request once, and stop when all are sent; otherwise repeat them.
+    Raises UnexpectedStatus if any status is another one.
+    """
+    return uvloop.run(_run(ports, iter(requests) if once else cycle(requests), status, connections, seconds))
 
 
-def _drive(load: Load) -> Outcome:
-    return uvloop.run(_all_connections(load))
-
-
-async def _all_connections(load: Load) -> Outcome:
-    connections = [await connect(load.ports[n % len(load.ports)]) for n in range(load.connections)]
-    todo = iter(load.requests) if load.once else cycle(load.requests)
-    nanoseconds: array[int] = array("Q")
-    cpu, begun = time.process_time(), time.perf_counter()
-    ending = begun + load.seconds
-    await asyncio.gather(
-        *(_one_connection(each, todo, load.status, ending, nanoseconds) for each in connections)
-    )
-    seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
+async def _run(
+    ports: list[int], requests: Iterator[bytes], status: int, count: int, seconds: float
+) -> LoadResult:
+    connections = [await connect(ports[n % len(ports)]) for n in range(count)]
+    durations: list[float] = []
+    cpu, start = time.process_time(), time.perf_counter()
+    end = start + seconds
+    await asyncio.gather(*(_repeat(each, requests, status, end, durations) for each in connections))
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     for each in connections:
         each.close()
-    return Outcome(seconds, nanoseconds, cpu / seconds)
+    return LoadResult(seconds, durations, cpu / seconds)
 
 
-async def _one_connection(
-    connection: Connection, todo: Iterator[bytes], status: int, ending: float, nanoseconds: "array[int]"
+async def _repeat(
+    connection: Connection, requests: Iterator[bytes], status: int, end: float, durations: list[float]
 ) -> None:
-    for data in todo:
-        begun = time.perf_counter_ns()
-        got, body = await connection.ask(data)
-        nanoseconds.append(time.perf_counter_ns() - begun)
-        if got != status:
-            raise BadAnswer(f"{status} was expected of {data[:60]!r}, not {got}: {body[:200]!r}")
-        if time.perf_counter() > ending:
+    for data in requests:
+        start = time.perf_counter()
+        await connection.ask(data, status)
+        durations.append(time.perf_counter() - start)
+        if time.perf_counter() > end:
             return

@@ -1,97 +1,83 @@
-"""Measuring a route beside its floors: the same load, by turns, in several short rounds."""
+"""Measures a route and its floors with the same load in turns, in several short rounds."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from statistics import median
 
-from ticketing_bench import processes
-from ticketing_bench.load import Load
-from ticketing_bench.market import Market
-from ticketing_bench.routes import Requests, Route, Setting
+from ticketing_bench.dataset import Dataset
+from ticketing_bench.load import run_load
+from ticketing_bench.routes import Route
 
 _WARM_UP = 0.5
-"""Seconds; fills caches and pools, and does not count."""
+"""Seconds of the first round, which fills caches and pools and does not count."""
+_MAX_REQUESTS_PER_SECOND = 2_500
+"""More than any route with `once` can serve."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one side does; the medians of its rounds."""
+    """The medians of all rounds."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
     cpu_ms: float
-    """Processor time of who answers, a request."""
-    store_cpu_ms: float
-    """Processor time of mongod, a request; what is done after the answer is in it while the load lasts."""
+    """Processor time of the answering processes per request."""
+    mongod_cpu_ms: float
+    """Processor time of mongod per request, including what consumers of events cause meanwhile."""
     client_cpu: float
-    """The share of a core that the load generator took, in the round where it took most."""
+    """The share of a core used by the load generator."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """Who is asked, and with what."""
-
-    parts: tuple[str, ...]
-    requests: Requests
+Endpoint = tuple[list[str], str]
+"""Processes that share a load, and the path of its requests."""
 
 
-def sides_of(route: Route) -> list[Side]:
+def endpoints(route: Route) -> list[Endpoint]:
     """The route, then its floors."""
-    floors = [Side(("floor",), requests) for requests in route.floors.values()]
-    return [Side((route.service,), route.requests), *floors]
+    return [([route.service], route.path), *((["floor"], path) for path in route.floors.values())]
 
 
-async def by_turns(
-    market: Market, setting: Setting, route: Route, sides: list[Side], rounds: int
+async def measure_in_turns(
+    dataset: Dataset, route: Route, targets: Sequence[Endpoint], seconds: float, rounds: int
 ) -> list[Figures]:
-    """The figures of each side. By turns, so that a disturbance of the machine meets them all."""
-    found: list[list[Figures]] = [[] for _ in sides]
-    for turn in range(rounds + 1):
-        for side, figures in zip(sides, found, strict=True):
-            seconds = setting.seconds if turn else min(_WARM_UP, setting.seconds)
-            outcome = await _drive(market, route, side, await side.requests(market, setting), seconds)
-            if turn:
+    """The figures of each endpoint. In turns, so that a disturbance affects all of them."""
+    found: list[list[Figures]] = [[] for _ in targets]
+    for n in range(rounds + 1):
+        for endpoint, figures in zip(targets, found, strict=True):
+            length = seconds if n else min(_WARM_UP, seconds)
+            outcome = await _measure(dataset, route, endpoint, length)
+            if n:
                 figures.append(outcome)
-            await market.quiet()
-    return [_middle(each) for each in found]
+            await dataset.stack.wait_until_idle()
+    names = [field.name for field in fields(Figures)]
+    return [
+        Figures(**{name: median(getattr(f, name) for f in figures) for name in names}) for figures in found
+    ]
 
 
-async def _drive(market: Market, route: Route, side: Side, requests: list[bytes], seconds: float) -> Figures:
-    running = processes.running_parts()
-    ports = tuple(market.ports[name] for name in side.parts)
-    answering = [running[name] for name in side.parts]
-    load = Load(ports, requests, route.status, route.connections, seconds, route.once)
-    before = _cpu(answering), _cpu([running["mongod"]])
-    outcome = await market.generator.drive(load)
-    after = _cpu(answering), _cpu([running["mongod"]])
-    count = len(outcome.nanoseconds)
+async def _measure(dataset: Dataset, route: Route, endpoint: Endpoint, seconds: float) -> Figures:
+    stack, (processes, path) = dataset.stack, endpoint
+    requests = await route.requests(path, dataset, int(_MAX_REQUESTS_PER_SECOND * seconds))
+    ports = [stack.ports[name] for name in processes]
+    load = partial(run_load, ports, requests, route.status, route.connections, seconds, route.once)
+    cpu, mongod_cpu = stack.cpu_seconds(*processes), stack.cpu_seconds("mongod")
+    result = await asyncio.get_running_loop().run_in_executor(stack.generator, load)
+    cpu, mongod_cpu = stack.cpu_seconds(*processes) - cpu, stack.cpu_seconds("mongod") - mongod_cpu
+    count = len(result.durations)
     return Figures(
-        per_second=outcome.per_second,
-        p50_ms=percentile(outcome.nanoseconds, 50) / 1e6,
-        p99_ms=percentile(outcome.nanoseconds, 99) / 1e6,
-        cpu_ms=(after[0] - before[0]) / count * 1e3,
-        store_cpu_ms=(after[1] - before[1]) / count * 1e3,
-        client_cpu=outcome.client_cpu,
-    )
-
-
-def _cpu(pids: Iterable[int]) -> float:
-    return sum(map(processes.cpu_seconds, pids))
-
-
-def _middle(rounds: list[Figures]) -> Figures:
-    return Figures(
-        per_second=median(r.per_second for r in rounds),
-        p50_ms=median(r.p50_ms for r in rounds),
-        p99_ms=median(r.p99_ms for r in rounds),
-        cpu_ms=median(r.cpu_ms for r in rounds),
-        store_cpu_ms=median(r.store_cpu_ms for r in rounds),
-        client_cpu=max(r.client_cpu for r in rounds),
+        per_second=count / result.seconds,
+        p50_ms=percentile(result.durations, 50) * 1e3,
+        p99_ms=percentile(result.durations, 99) * 1e3,
+        cpu_ms=cpu / count * 1e3,
+        mongod_cpu_ms=mongod_cpu / count * 1e3,
+        client_cpu=result.client_cpu,
     )
 
 
 def percentile(values: Iterable[float], percent: int) -> float:
-    """The least of the values that so many percent of them do not exceed."""
+    """The smallest of the values that at least this percentage of them does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -1,117 +1,77 @@
-"""All that a run finds, the targets, and which of them it meets."""
+"""The results of a run: tables of figures, and the targets."""
 
+import operator
 import os
-import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from ticketing_bench.growth import cost
-from ticketing_bench.latency import Purchases, Times
-from ticketing_bench.measure import Figures
-from ticketing_bench.routes import ONE, ORDER, PAGE
-from ticketing_bench.starts import Memory, Start
+from rich.console import Console
+from rich.table import Table
 
-RATIO_AT_LEAST = {PAGE.name: 0.6, ONE.name: 0.6, ORDER.name: 0.6}
-"""Of the throughput of a route's first floor."""
-EVENT_P50_MS, EVENT_P99_MS = 20.0, 100.0
-LISTED_P50_MS = 12.0
-EARLY_MS, LATE_MS = 0.0, 1_000.0
-"""An order expires never before, and at most so long after its time."""
-MEMORY_MB = 120.0
-START_SECONDS = 1.5
-GROWTH_FACTOR = 1.5
-"""What a request may cost with the most documents, as a multiple of its cost with the fewest: flat."""
+TARGETS = [
+    ("routes", "page of 50 / find", "throughput_ratio", ">=", 0.6),
+    ("routes", "one ticket / find_one", "throughput_ratio", ">=", 0.6),
+    ("routes", "order / insert_one", "throughput_ratio", ">=", 0.6),
+    ("latency", "listing to order", "p50_ms", "<=", 12),
+    ("latency", "order to lock", "p50_ms", "<=", 20),
+    ("latency", "order to lock", "p99_ms", "<=", 100),
+    ("latency", "expiry", "min_ms", ">=", 0),
+    ("latency", "expiry", "max_ms", "<=", 1_000),
+    ("starts", None, "seconds", "<=", 1.5),
+    ("growth", None, "growth", "<=", 1.5),
+]
+"""Table, row (None: every row), column, comparison, bound."""
+
+_COMPARISONS = {"<=": operator.le, ">=": operator.ge}
+_BUSY = 0.5
+"""Above this load average before the run, absolute figures are not comparable."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A route and its floors, by what they do."""
+class Target:
+    name: str
+    value: float
+    comparison: str
+    bound: float
 
-    market: Figures
-    floors: dict[str, Figures]
-
-    def ratio(self, floor: str) -> float:
-        """The share of the floor's throughput."""
-        return self.market.per_second / self.floors[floor].per_second
-
-    def cpu_ratio(self, floor: str) -> float:
-        """The same by what a request takes of the answering process: what others do hardly disturbs it."""
-        return self.floors[floor].cpu_ms / self.market.cpu_ms
+    @property
+    def is_met(self) -> bool:
+        return bool(_COMPARISONS[self.comparison](self.value, self.bound))
 
 
 @dataclass
 class Results:
-    """A field is empty, or None, until it was measured."""
-
-    begun: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     machine: dict[str, Any] = field(
-        default_factory=lambda: {
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-            "load_before": os.getloadavg()[0],
-        }
+        default_factory=lambda: {"cpus": os.cpu_count(), "load_before": os.getloadavg()[0]}
     )
-    starts: dict[str, Start] = field(default_factory=dict)
-    routes: dict[str, Measured] = field(default_factory=dict)
-    ingress: Figures | None = None
-    purchases: Purchases | None = None
-    event_latency: Times | None = None
-    listing_latency: Times | None = None
-    memory: dict[str, Memory] = field(default_factory=dict)
-    expiry: Times | None = None
-    growth: dict[int, dict[str, Figures]] = field(default_factory=dict)
-    workers: dict[str, list[Figures]] = field(default_factory=dict)
+    tables: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """The figures of each row, by table."""
 
-    def as_json(self) -> dict[str, Any]:
-        found = asdict(self)
-        for name, route in self.routes.items():
-            found["routes"][name]["ratios"] = {floor: route.ratio(floor) for floor in route.floors}
-            found["routes"][name]["cpu_ratios"] = {floor: route.cpu_ratio(floor) for floor in route.floors}
-        found["verdicts"] = [asdict(verdict) | {"met": verdict.met} for verdict in verdicts(self)]
-        return found
+    def add(self, table: str, row: str, figures: dict[str, float]) -> None:
+        self.tables.setdefault(table, {})[row] = figures
 
+    def targets(self) -> Iterator[Target]:
+        for table, row, column, comparison, bound in TARGETS:
+            for name, figures in self.tables[table].items():
+                if row in (None, name):
+                    yield Target(f"{name}: {column}", figures[column], comparison, bound)
 
-@dataclass(frozen=True)
-class Verdict:
-    what: str
-    found: float
-    bound: float
-    at_least: bool = False
-    unit: str = ""
+    def to_json(self) -> dict[str, Any]:
+        targets = [asdict(target) | {"is_met": target.is_met} for target in self.targets()]
+        return asdict(self) | {"targets": targets}
 
-    @property
-    def met(self) -> bool:
-        return self.found >= self.bound if self.at_least else self.found <= self.bound
-
-
-def verdicts(results: Results) -> list[Verdict]:
-    """Every target beside what was found."""
-    found = []
-    for name, bound in RATIO_AT_LEAST.items():
-        if route := results.routes.get(name):
-            ratio = route.ratio(next(iter(route.floors)))
-            found.append(Verdict(f"{name}: share of the floor's throughput", ratio, bound, at_least=True))
-    if latency := results.event_latency:
-        found.append(Verdict("order to lock, p50", latency.p50_ms, EVENT_P50_MS, unit="ms"))
-        found.append(Verdict("order to lock, p99", latency.p99_ms, EVENT_P99_MS, unit="ms"))
-    if listing := results.listing_latency:
-        found.append(Verdict("listed to ordered, p50", listing.p50_ms, LISTED_P50_MS, unit="ms"))
-    if expiry := results.expiry:
-        found.append(Verdict("expiry, earliest", expiry.min_ms, EARLY_MS, at_least=True, unit="ms"))
-        found.append(Verdict("expiry, latest", expiry.max_ms, LATE_MS, unit="ms"))
-    for name in results.starts:
-        found.append(Verdict(f"{name}: memory under load", results.memory[name].peak, MEMORY_MB, unit="MB"))
-        found.append(Verdict(f"{name}: start", results.starts[name].seconds, START_SECONDS, unit="s"))
-    for name, (fewest, most) in extremes(results).items():
-        factor = cost(most) / cost(fewest)
-        found.append(Verdict(f"{name}: cost with the most documents", factor, GROWTH_FACTOR, unit="times"))
-    return found
-
-
-def extremes(results: Results) -> dict[str, tuple[Figures, Figures]]:
-    """The figures with the fewest and the most documents, where there are two sizes."""
-    if len(results.growth) < 2:
-        return {}
-    fewest, most = results.growth[min(results.growth)], results.growth[max(results.growth)]
-    return {name: (fewest[name], most[name]) for name in fewest}
+    def show(self, console: Console) -> None:
+        if (load := self.machine["load_before"]) > _BUSY:
+            console.print(f"[yellow]The machine was busy (load average {load:.1f}): trust only ratios.[/]")
+        for title, rows in self.tables.items():
+            columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
+            table = Table("", *columns, title=title)
+            for name, figures in rows.items():
+                table.add_row(name, *(f"{figures[c]:,.4g}" if c in figures else "" for c in columns))
+            console.print(table)
+        table = Table("", "value", "target", "", title="targets")
+        for each in self.targets():
+            mark = "[green]met[/]" if each.is_met else "[bold red]missed[/]"
+            table.add_row(each.name, f"{each.value:.4g}", f"{each.comparison} {each.bound:g}", mark)
+        console.print(table)

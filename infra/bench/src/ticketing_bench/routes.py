@@ -1,142 +1,83 @@
-"""The routes that matter: the requests that measure each of them, and those that measure its floors."""
+"""The measured routes: the requests to each route and to its floors."""
 
 import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ticketing_bench import documents
-from ticketing_bench.documents import Templates
+from ticketing_bench.dataset import Dataset
 from ticketing_bench.load import request
-from ticketing_bench.market import Market
 
-CONNECTIONS = 24
 EMAIL, PASSWORD = "bench@example.com", "correct horse"
-_ENOUGH = 2_500
-"""Tickets for a second of ordering, or of listing."""
+
+Bodies = Callable[[Dataset, int], Awaitable[list[bytes]]]
+"""Makes up to so many request bodies."""
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What the requests are about."""
-
-    templates: Templates
-    for_sale: list[str]
-    """Tickets that are there to be looked at."""
-    seconds: float
-    """How long a round is."""
+async def _credentials(_: Dataset, __: int) -> list[bytes]:
+    return [_json(email=EMAIL, password=PASSWORD)]
 
 
-Requests = Callable[[Market, Setting], Awaitable[list[bytes]]]
+async def _new_listings(_: Dataset, count: int) -> list[bytes]:
+    return [_json(title=f"Offer {n} stalls row {n % 40}", price=20 + n % 50 / 4) for n in range(count)]
+
+
+async def _new_orders(dataset: Dataset, count: int) -> list[bytes]:
+    return [_json(ticketId=each) for each in await dataset.add_for_sale(count)]
+
+
+def _json(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
 
 
 @dataclass(frozen=True)
 class Route:
     name: str
     service: str
-    requests: Requests
-    floors: dict[str, Requests] = field(default_factory=dict)
-    """By what they do; the first is the one that a target speaks of."""
+    path: str
+    """`{id}` stands for the id of a ticket."""
+    floors: dict[str, str] = field(default_factory=dict)
+    """The path of each floor, by the operations it runs. The target applies to the first."""
+    bodies: Bodies | None = None
+    """Makes the bodies of a POST; None: the route is a GET."""
     status: int = 200
     once: bool = False
-    """Each request is good for one time."""
-    connections: int = CONNECTIONS
+    """Each request can be sent once only."""
+    connections: int = 24
+
+    async def requests(self, path: str, dataset: Dataset, count: int) -> list[bytes]:
+        """Requests to this route's path or to the path of one of its floors."""
+        if self.bodies:
+            session = dataset.stack.new_session()
+            bodies = await self.bodies(dataset, count)
+            return [request("POST", path, session=session, body=body) for body in bodies]
+        # In random order, so that the store's cache is not favoured.
+        ids = random.sample(dataset.for_sale, min(len(dataset.for_sale), 20_000)) if "{id}" in path else [""]
+        return [request("GET", path.format(id=each)) for each in ids]
 
 
-async def _page(_: Market, __: Setting) -> list[bytes]:
-    return [request("GET", "/api/tickets")]
-
-
-async def _page_floor(_: Market, __: Setting) -> list[bytes]:
-    return [request("GET", "/page")]
-
-
-async def _page_by_fastapi(_: Market, __: Setting) -> list[bytes]:
-    return [request("GET", "/fastapi/page")]
-
-
-async def _one(_: Market, setting: Setting) -> list[bytes]:
-    return [request("GET", f"/api/tickets/{each}") for each in _some(setting)]
-
-
-async def _one_floor(_: Market, setting: Setting) -> list[bytes]:
-    return [request("GET", f"/one/{each}") for each in _some(setting)]
-
-
-async def _one_by_fastapi(_: Market, setting: Setting) -> list[bytes]:
-    return [request("GET", f"/fastapi/one/{each}") for each in _some(setting)]
-
-
-async def _list(market: Market, setting: Setting) -> list[bytes]:
-    _, session = market.session()
-    return [request("POST", "/api/tickets", session=session, body=each) for each in _offers(setting)]
-
-
-async def _list_floor(_: Market, setting: Setting) -> list[bytes]:
-    return [request("POST", "/list", body=each) for each in _offers(setting)]
-
-
-async def _order(market: Market, setting: Setting) -> list[bytes]:
-    _, session = market.session()
-    bodies = await _fresh(market, setting)
-    return [request("POST", "/api/orders", session=session, body=each) for each in bodies]
-
-
-async def _order_floor(market: Market, setting: Setting) -> list[bytes]:
-    return [request("POST", "/order", body=each) for each in await _fresh(market, setting)]
-
-
-async def _order_with_price_floor(market: Market, setting: Setting) -> list[bytes]:
-    return [request("POST", "/order-with-price", body=each) for each in await _fresh(market, setting)]
-
-
-async def _front_page(_: Market, __: Setting) -> list[bytes]:
-    return [request("GET", "/")]
-
-
-async def _sign_in(_: Market, __: Setting) -> list[bytes]:
-    return [request("POST", "/api/users/signin", body=_json(email=EMAIL, password=PASSWORD))]
-
-
-async def _sign_in_floor(_: Market, __: Setting) -> list[bytes]:
-    return [request("POST", "/signin", body=_json(email=EMAIL, password=PASSWORD))]
-
-
-PAGE = Route("page of 50", "tickets", _page, {"find": _page_floor, "find, by FastAPI": _page_by_fastapi})
-ONE = Route("one ticket", "tickets", _one, {"find_one": _one_floor, "find_one, by FastAPI": _one_by_fastapi})
-LIST = Route("list", "tickets", _list, {"insert_one": _list_floor}, status=201, once=True)
+PAGE = Route(
+    "page of 50", "tickets", "/api/tickets", {"find": "/page", "find, with FastAPI": "/fastapi/page"}
+)
+ONE = Route(
+    "one ticket",
+    "tickets",
+    "/api/tickets/{id}",
+    {"find_one": "/one/{id}", "find_one, with FastAPI": "/fastapi/one/{id}"},
+)
+LIST = Route("list", "tickets", "/api/tickets", {"insert_one": "/list"}, _new_listings, 201, once=True)
 ORDER = Route(
     "order",
     "orders",
-    _order,
-    {"insert_one": _order_floor, "find_one, insert_one": _order_with_price_floor},
-    status=201,
+    "/api/orders",
+    {"insert_one": "/order", "find_one, insert_one": "/order-with-price"},
+    _new_orders,
+    201,
     once=True,
 )
-SIGN_IN = Route("sign in", "auth", _sign_in, {"find_one, verify": _sign_in_floor}, connections=4, status=201)
+SIGN_IN = Route(
+    "sign in", "auth", "/api/users/signin", {"find_one, verify": "/signin"}, _credentials, 201, connections=4
+)
 ROUTES = [PAGE, ONE, LIST, ORDER, SIGN_IN]
-THROUGH_THE_INGRESS = Route("one ticket, through the ingress", "ingress", _one)
-SITE = Route("the site's front page", "client", _front_page, connections=4)
 GROWING = [PAGE, ONE, LIST, ORDER]
-"""Those whose cost may depend on how much is kept."""
-
-
-def _some(setting: Setting) -> list[str]:
-    """Different tickets, in no order: not what the store has just had in its hands."""
-    return random.sample(setting.for_sale, min(len(setting.for_sale), 20_000))
-
-
-def _offers(setting: Setting) -> list[bytes]:
-    count = int(_ENOUGH * setting.seconds)
-    return [_json(title=f"Offer {n} stalls row {n % 40}", price=20 + n % 50 / 4) for n in range(count)]
-
-
-async def _fresh(market: Market, setting: Setting) -> list[bytes]:
-    """Orders of tickets that nobody has ordered."""
-    count = int(_ENOUGH * setting.seconds)
-    ids = await documents.add_for_sale(market, setting.templates, count)
-    return [_json(ticketId=each) for each in ids]
-
-
-def _json(**fields: object) -> bytes:
-    return json.dumps(fields).encode()
+"""The routes whose cost may depend on the number of documents."""
