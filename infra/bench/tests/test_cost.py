@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from pymongo import MongoClient
-from ticketing_local.market import list_ticket, order, pay, sign_up, visitor
 
 from ticketing_common.messaging.bus import STREAM, open_bus
 from ticketing_common.testing import wait_until
+from ticketing_local.api import list_ticket, order, pay, sign_up, visitor
 from ticketing_local.testing import running_stack
 
 PURCHASES = 8

@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from ticketing_local.probes import http_answers
-
 from ticketing_bench import latency
 from ticketing_bench.bench_stack import SECOND_WORKERS, SERVICES, BenchStack, running_bench_stack
 from ticketing_bench.dataset import Dataset, create_dataset
 from ticketing_bench.measure import endpoints, measure_in_turns
 from ticketing_bench.results import Results
 from ticketing_bench.routes import EMAIL, GROWING, PASSWORD, ROUTES
+from ticketing_local.readiness import http_answers
 
 _GROWTH_ROUNDS = 2
 

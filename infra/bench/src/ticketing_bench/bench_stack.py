@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
-from ticketing_local.parts import Plan, plan_parts, python_part
-from ticketing_local.probes import http_answers
 
 from ticketing_bench.load import Connection, connect
 from ticketing_common.http.sessions import User, encode_token
@@ -19,7 +17,9 @@ from ticketing_common.messaging.bus import Bus, open_bus
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port
 from ticketing_common.values.ids import new_id
+from ticketing_local.plan import Plan, plan_parts, python_part
 from ticketing_local.process import Part
+from ticketing_local.readiness import http_answers
 from ticketing_local.replicas import replicate
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Stack
