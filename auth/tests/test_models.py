@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from auth.models import FAILURE_WINDOW, MAX_FAILURES, check_failure_limit, normalize_email
-from ticketing_common.errors import TooManyTries
+from ticketing_common.values.errors import TooManyAttempts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def test_sign_in_is_allowed_below_the_failure_limit():
 
 def test_sign_in_is_rejected_at_the_limit_until_the_oldest_failure_leaves_the_window():
     failures = [NOW + timedelta(minutes=i) for i in range(MAX_FAILURES)]
-    with pytest.raises(TooManyTries) as rejected:
+    with pytest.raises(TooManyAttempts) as rejected:
         check_failure_limit(failures, NOW + timedelta(minutes=10))
     assert rejected.value.retry_after == 5 * 60 + 1
     check_failure_limit(failures, NOW + FAILURE_WINDOW)

@@ -2,8 +2,8 @@
 
 from auth.models import Account
 from auth.repository import Accounts
-from ticketing_common.clock import now
-from ticketing_common.mongo import new_id
+from ticketing_common.values.clock import now
+from ticketing_common.values.ids import new_id
 
 
 async def test_account_is_found_by_an_index(database):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from client.views import format_age, format_money, sign_in_path
-from ticketing_common.clock import now
+from ticketing_common.values.clock import now
 
 
 def test_money_has_two_decimals_and_thousands_separators():

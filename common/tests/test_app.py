@@ -11,15 +11,15 @@ from fastapi import Query
 from prometheus_client import REGISTRY
 from pymongo.errors import ServerSelectionTimeoutError
 
-from ticketing_common import app
-from ticketing_common.app import Parts, _keep_running, api_router, create_app
-from ticketing_common.auth import CurrentUser
-from ticketing_common.config import SessionSettings, load
+from ticketing_common import background
+from ticketing_common.config import SessionSettings, load_settings
+from ticketing_common.http.app import _run, api_router, create_app
+from ticketing_common.http.sessions import CurrentUser
 from ticketing_common.testing import JWT_KEY, new_user, serve_app, session
-from ticketing_common.wire import Body
+from ticketing_common.values.wire import RequestBody
 
 
-class Note(Body):
+class Note(RequestBody):
     text: str
 
 
@@ -62,14 +62,8 @@ async def _answers() -> None:
 @pytest_asyncio.fixture
 async def client() -> Any:
     settings = SessionSettings(jwt_key=JWT_KEY)
-    parts = Parts(
-        name="notes",
-        settings=settings,
-        router=router,
-        docs="/notes",
-        checks={"mongo": _answers, "nats": _fails},
-    )
-    async with serve_app(create_app(parts)) as http:
+    app = create_app("notes", settings, router=router, checks={"mongo": _answers, "nats": _fails})
+    async with serve_app(app) as http:
         yield http
 
 
@@ -149,8 +143,8 @@ async def test_health_and_readiness_tell_of_each_dependency(client):
 
 async def test_each_scrape_asks_the_dependencies_anew():
     check = _fails
-    parts = Parts(name="scraped", settings=SessionSettings(jwt_key=JWT_KEY), checks={"disk": lambda: check()})
-    async with serve_app(create_app(parts)) as client:
+    app = create_app("scraped", SessionSettings(jwt_key=JWT_KEY), checks={"disk": lambda: check()})
+    async with serve_app(app) as client:
         assert 'ticketing_dependency_up{dependency="disk"} 0.0' in (await client.get("/metrics")).text
         check = _answers
         assert 'ticketing_dependency_up{dependency="disk"} 1.0' in (await client.get("/metrics")).text
@@ -182,12 +176,13 @@ async def test_the_schema_states_the_error_shape(client):
 def test_a_missing_setting_is_named_and_stops_the_start(monkeypatch, capsys):
     monkeypatch.setenv("JWT_KEY", " , ")
     with pytest.raises(SystemExit):
-        load(SessionSettings, "orders")
+        load_settings(SessionSettings, "orders")
     assert "JWT_KEY" in capsys.readouterr().err
 
 
 async def test_failing_job_is_restarted_with_back_off_and_counted(monkeypatch):
-    monkeypatch.setattr(app, "_RESTART_AFTER", (0.02, 0.08))
+    monkeypatch.setattr(background, "_SHORTEST_BACK_OFF", 0.02)
+    monkeypatch.setattr(background, "_LONGEST_BACK_OFF", 0.08)
     stopping, starts = asyncio.Event(), []
 
     async def follow(_stopping):
@@ -196,7 +191,7 @@ async def test_failing_job_is_restarted_with_back_off_and_counted(monkeypatch):
             stopping.set()
         raise RuntimeError("a bug")
 
-    await asyncio.wait_for(_keep_running(follow, stopping), 20)
+    await asyncio.wait_for(_run(follow, stopping), 20)
     waited = [second - first for first, second in pairwise(starts)]
     assert all(actual >= least for actual, least in zip(waited, [0.02, 0.04, 0.08, 0.08], strict=True))
     assert (
@@ -206,9 +201,10 @@ async def test_failing_job_is_restarted_with_back_off_and_counted(monkeypatch):
 
 
 async def test_job_that_recovered_is_restarted_soon_after_its_next_failure(monkeypatch):
-    monkeypatch.setattr(app, "_RESTART_AFTER", (0.01, 0.2))
+    monkeypatch.setattr(background, "_SHORTEST_BACK_OFF", 0.01)
+    monkeypatch.setattr(background, "_LONGEST_BACK_OFF", 0.2)
     stopping, delays = asyncio.Event(), []
-    monkeypatch.setattr(app.log, "exception", lambda *_, seconds, **__: delays.append(seconds))
+    monkeypatch.setattr(background.log, "exception", lambda *_, seconds, **__: delays.append(seconds))
 
     async def follow(_stopping):
         if len(delays) == 3:
@@ -217,18 +213,19 @@ async def test_job_that_recovered_is_restarted_soon_after_its_next_failure(monke
             stopping.set()
         raise RuntimeError("a bug")
 
-    await asyncio.wait_for(_keep_running(follow, stopping), 20)
+    await asyncio.wait_for(_run(follow, stopping), 20)
     assert delays[:4] == [0.01, 0.02, 0.04, 0.01]
 
 
 async def test_stop_does_not_wait_for_the_restart_of_a_job(monkeypatch):
-    monkeypatch.setattr(app, "_RESTART_AFTER", (60.0, 60.0))
+    monkeypatch.setattr(background, "_SHORTEST_BACK_OFF", 60.0)
+    monkeypatch.setattr(background, "_LONGEST_BACK_OFF", 60.0)
     stopping = asyncio.Event()
 
     async def fail(_stopping):
         raise RuntimeError("a bug")
 
-    running = asyncio.create_task(_keep_running(fail, stopping))
+    running = asyncio.create_task(_run(fail, stopping))
     await asyncio.sleep(0.05)
     stopping.set()
     await asyncio.wait_for(running, 5)

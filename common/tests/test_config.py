@@ -2,8 +2,8 @@
 
 import pytest
 
-from ticketing_common.config import MongoSettings, NatsSettings, RedisUrl, SessionSettings, load
-from ticketing_common.redaction import redact
+from ticketing_common.config import MongoSettings, NatsSettings, RedisUrl, SessionSettings, load_settings
+from ticketing_common.observability.redaction import redact
 
 
 class Everything(MongoSettings, NatsSettings, SessionSettings):
@@ -23,7 +23,7 @@ def start(monkeypatch):
     def start(**changes):
         for name, value in (GOOD | changes).items():
             monkeypatch.setenv(name, value)
-        return load(Everything, "orders")
+        return load_settings(Everything, "orders")
 
     return start
 

@@ -8,18 +8,21 @@ from decimal import Decimal
 import pytest
 from prometheus_client import REGISTRY
 
-from ticketing_common import listener as listening
-from ticketing_common.aggregate import Aggregate, EarlierEventUnderWay, follows
-from ticketing_common.clock import now
-from ticketing_common.dead_letters import DeadLetters, list_letters, replay
-from ticketing_common.events import TicketCreated
-from ticketing_common.jetstream import DOWN, Bus
-from ticketing_common.listener import Listener, put_back_delay
-from ticketing_common.mongo import Documents, Duplicate, Missing, new_id
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging import listener as listening
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus
+from ticketing_common.messaging.dead_letters import DeadLetters
+from ticketing_common.messaging.listener import Listener, redelivery_delay
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.storage.documents import DocumentNotFound, Documents, DuplicateDocument
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import published, wait_until
 from ticketing_common.testing.events import empty_stream
 from ticketing_common.testing.jobs import running_job
+from ticketing_common.values.aggregate import Aggregate, EarlierEventMissing, is_next_version
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import TicketCreated
+from ticketing_common.values.ids import new_id
+from ticketing_operations.dead_letters import list_dead_letters, replay_dead_letters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ def announce(thing: Thing) -> TicketCreated:
 
 
 def things(database, relay):
-    return Documents(database, "things", Thing, relay=relay, announce=announce)
+    return Documents(database, "things", Thing, outbox=relay and relay.outbox, event_of=announce)
 
 
 async def reads(metric, value, **labels):
@@ -45,7 +48,7 @@ async def reads(metric, value, **labels):
 
 
 async def test_what_is_written_is_published_in_order_and_leaves_the_outbox(database, bus):
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     documents = things(database, relay)
     thing = Thing(id=new_id(), title="a")
     async with running_job(relay.run):
@@ -61,9 +64,11 @@ async def test_what_is_written_is_published_in_order_and_leaves_the_outbox(datab
 
 
 async def test_what_a_crash_left_in_an_outbox_is_swept(database, bus):
-    await things(database, Relay(bus)).insert(Thing(id=new_id(), title="left"))  # a relay that never runs
+    await things(database, Relay(Outbox(), bus)).insert(
+        Thing(id=new_id(), title="left")
+    )  # a relay that never runs
     assert await published(bus, TicketCreated) == []
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     documents = things(database, relay)
     await documents.ensure_indexes()
     async with running_job(relay.run):
@@ -75,15 +80,15 @@ async def test_what_a_crash_left_in_an_outbox_is_swept(database, bus):
 
 
 async def test_what_cannot_be_published_is_told_by_its_age(database, bus):
-    relay = Relay(Bus("nats://127.0.0.1:9", "nobody"))
+    relay = Relay(Outbox(), Bus("nats://127.0.0.1:9", "nobody"))
     documents = things(database, relay)
     await documents.insert(Thing(id=new_id(), title="waits"))
     long_ago = now() - timedelta(minutes=2)
     await database["things"].update_one({}, {"$set": {"outbox.0.at": long_ago}})
-    with pytest.raises(DOWN):
+    with pytest.raises(NATS_UNAVAILABLE):
         await relay._sweep(documents.collection)
     assert 120 <= REGISTRY.get_sample_value("ticketing_outbox_oldest_seconds", {"collection": "things"}) < 150
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     things(database, relay)
     async with running_job(relay.run):
         await reads("ticketing_outbox_oldest_seconds", 0, collection="things")
@@ -104,9 +109,9 @@ async def test_a_second_insert_and_a_change_of_nothing_say_so(database):
     documents = things(database, None)
     thing = Thing(id=new_id(), title="a")
     await documents.insert(thing)
-    with pytest.raises(Duplicate):
+    with pytest.raises(DuplicateDocument):
         await documents.insert(thing)
-    with pytest.raises(Missing):
+    with pytest.raises(DocumentNotFound):
         await documents.change(lambda t: t, id="unknown")
 
 
@@ -115,23 +120,23 @@ async def test_totals_count_and_sum_what_is_asked_for(database):
     for title, version in [("a", 1), ("a", 2), ("b", 5), ("c", 9)]:
         await documents.insert(Thing(id=new_id(), title=title, version=version))
     asked = {"title": {"$in": ["a", "b", "d"]}}
-    assert await documents.totals(asked, by="title", of="version") == {"a": (2, 3), "b": (1, 5)}
+    assert await documents.sum_by(asked, by="title", of="version") == {"a": (2, 3), "b": (1, 5)}
 
 
 @pytest.mark.parametrize(
     ("event", "copy", "applies"), [(0, -1, True), (1, 0, True), (0, 0, False), (1, 5, False)]
 )
 def test_the_next_version_applies_and_an_older_one_is_a_duplicate(event, copy, applies):
-    assert follows(event, copy) is applies
+    assert is_next_version(event, copy) is applies
 
 
 def test_a_gap_between_versions_is_put_back():
-    with pytest.raises(EarlierEventUnderWay):
-        follows(2, 0)
+    with pytest.raises(EarlierEventMissing):
+        is_next_version(2, 0)
 
 
 def test_what_is_put_back_comes_again_soon_then_ever_more_slowly():
-    assert [put_back_delay(n) for n in (1, 2, 3, 20)] == [0.05, 0.1, 0.2, 30.0]
+    assert [redelivery_delay(n) for n in (1, 2, 3, 20)] == [0.05, 0.1, 0.2, 30.0]
 
 
 class Inbox:
@@ -153,14 +158,14 @@ def listener(bus, database, inbox):
 
 
 async def all_letters(letters):
-    return [letter async for letter in letters.read(await letters.identities())]
+    return [letter async for letter in letters.read(await letters.ids())]
 
 
 async def publish(bus, title):
     await bus.publish(TicketCreated(id=new_id(), version=0, title=title, price=Decimal(1), user_id="u"))
 
 
-@pytest.mark.parametrize("error", [RuntimeError, EarlierEventUnderWay])
+@pytest.mark.parametrize("error", [RuntimeError, EarlierEventMissing])
 async def test_what_a_handler_cannot_take_yet_comes_again(bus, database, error):
     inbox = Inbox(failures=3, error=error)
     async with running_job(listener(bus, database, inbox).run):
@@ -207,10 +212,10 @@ async def test_poison_is_kept_with_its_reason_and_blocks_nothing(bus, database, 
             b"\xff{ no event",
             "does not parse",
         )
-        assert await list_letters(letters) == 1
+        assert await list_dead_letters(letters) == 1
         assert "does not parse" in capsys.readouterr().out
-        # A replay is another delivery: still poison, it is kept anew and not lost.
-        assert await replay(letters, nats_url, [letter.id]) == 1
+        # A replay_dead_letters is another delivery: still poison, it is kept anew and not lost.
+        assert await replay_dead_letters(letters, nats_url, [letter.id]) == 1
 
         async def kept_anew():
             page = await all_letters(letters)
@@ -225,7 +230,7 @@ async def test_secrets_are_hidden_in_the_detail_of_a_dead_letter(bus, database):
     await publish(bus, "poison")
     (message,) = await subscription.fetch(1, timeout=5)
     error = repr(ValueError("dup key: ann@example.com password='hunter2' sk_live_abc123"))
-    await letters.keep(message, "its handler failed", error)
+    await letters.store(message, "its handler failed", error)
     (letter,) = await all_letters(letters)
     assert letter.detail == """ValueError("dup key: a***@example.com password='***' sk_live_***")"""
 
@@ -245,11 +250,11 @@ async def test_a_replayed_letter_that_can_be_handled_by_now_is_handled(bus, data
     await bus.publish(event)
     subscription = await bus.js.pull_subscribe("ticket.created", durable="other")
     (message,) = await subscription.fetch(1, timeout=5)
-    await letters.keep(message, "its handler failed", "a bug of yesterday")
+    await letters.store(message, "its handler failed", "a bug of yesterday")
     await message.ack()
     await bus.js.purge_stream("TICKETING")
     async with running_job(listener(bus, database, inbox).run):
-        assert await replay(letters, nats_url, []) == 1
+        assert await replay_dead_letters(letters, nats_url, []) == 1
 
         async def handled():
             return inbox.titles == ["late"]
@@ -276,7 +281,7 @@ async def test_what_waits_is_measured_and_what_a_command_takes_away(bus, databas
         await publish(bus, "b")
         await reads("ticketing_events_waiting", 2)
         free.set()
-        await replay(letters, nats_url, [])
+        await replay_dead_letters(letters, nats_url, [])
         await reads("ticketing_dead_letters_kept", 0)
         await reads("ticketing_events_waiting", 0)
 

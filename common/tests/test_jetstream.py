@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from nats.js.api import ConsumerConfig
 
-from ticketing_common import jetstream
-from ticketing_common.jetstream import DOWN, STREAM, Bus, ConsumerExists, connected
+from ticketing_common.messaging import bus as jetstream
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, STREAM, Bus, ConsumerExists, open_bus
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, freeze, nats_server, running
 
@@ -17,9 +17,9 @@ async def test_a_server_that_was_frozen_is_heard_again_at_once(tmp_path):
     """nats-py's own ping, once given up, makes the connection deaf when the late answer comes."""
     server = nats_server(free_port(), tmp_path)
     with running(server) as process:
-        async with connected(server.url, "test") as bus:
+        async with open_bus(server.url, "test") as bus:
             freeze(process)
-            with pytest.raises(DOWN):
+            with pytest.raises(NATS_UNAVAILABLE):
                 await asyncio.wait_for(bus.ping(), 2.5)
             process.send_signal(signal.SIGCONT)
             await asyncio.sleep(0.2)
@@ -38,7 +38,7 @@ async def test_who_connects_while_the_server_is_down_is_not_in_the_way_of_coming
     async def is_down():
         try:
             await bus.ping()
-        except DOWN:
+        except NATS_UNAVAILABLE:
             return True
 
     async def is_heard():
@@ -62,7 +62,7 @@ async def test_publishing_before_the_first_connection_leaves_it_able_to_receive_
         bus = Bus(server.url, "test")
         connecting = asyncio.create_task(bus.connect())
         for _ in range(60):
-            with pytest.raises(DOWN):
+            with pytest.raises(NATS_UNAVAILABLE):
                 await asyncio.wait_for(bus.publish_raw("ticket.created", b"{}"), 1)
             await asyncio.sleep(0.05)
         process.send_signal(signal.SIGCONT)
@@ -87,7 +87,7 @@ async def test_after_an_outage_others_may_still_be_publishing_what_they_wrote_me
 
     with running(server):
         await wait_until(is_back)
-        assert await bus.waiting("test") == 0
+        assert await bus.pending_count("test") == 0
         assert await bus.is_behind()
         await bus.close()
 
@@ -101,8 +101,8 @@ async def test_versions_that_start_at_once_leave_each_other_their_subjects_in_th
     with running(server):
         for subjects in (old, new, old):
             monkeypatch.setattr(jetstream, "STREAM", replace(STREAM, subjects=subjects))
-            async with connected(server.url, "test") as bus:
-                kept = (await bus.stream()).config.subjects
+            async with open_bus(server.url, "test") as bus:
+                kept = (await bus.stream_info()).config.subjects
         assert set(kept) == {*old, *new}
 
 

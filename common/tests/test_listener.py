@@ -10,19 +10,19 @@ import pytest_asyncio
 from nats.js.api import ConsumerConfig
 from pymongo.errors import ConnectionFailure
 
-from ticketing_common import listener as listening
-from ticketing_common import mongo, unfollow
-from ticketing_common.aggregate import EarlierEventUnderWay, NotDueYet
-from ticketing_common.clock import now
-from ticketing_common.consumer import Consumer, subjects_of
-from ticketing_common.dead_letters import DeadLetters
-from ticketing_common.errors import Unavailable
-from ticketing_common.events import PaymentFailed, PaymentRefunded
-from ticketing_common.jetstream import DOWN, Bus, connected
-from ticketing_common.listener import MAX_FAILURES, Listener
-from ticketing_common.mongo import new_id
+from ticketing_common.messaging import listener as listening
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus, open_bus
+from ticketing_common.messaging.consumer import Consumer, subjects_of
+from ticketing_common.messaging.dead_letters import DeadLetters
+from ticketing_common.messaging.listener import MAX_FAILURES, Listener
+from ticketing_common.storage.mongo import connect
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, freeze, mongod, nats_server, running
+from ticketing_common.values.aggregate import EarlierEventMissing, NotDueYet
+from ticketing_common.values.clock import now
+from ticketing_common.values.errors import Unavailable
+from ticketing_common.values.events import PaymentFailed, PaymentRefunded
+from ticketing_common.values.ids import new_id
 
 BOTH = {"payment.failed", "payment.refunded"}
 
@@ -45,7 +45,7 @@ class Inbox:
 @asynccontextmanager
 async def listener(url, database, handlers):
     """A replica of the service `orders` that follows these events."""
-    async with connected(url, "orders") as bus:
+    async with open_bus(url, "orders") as bus:
         stopping = asyncio.Event()
         replica = Listener(bus, "orders", handlers, None, DeadLetters(database))
         task = asyncio.create_task(replica.run(stopping))
@@ -74,7 +74,7 @@ async def followed(bus):
 async def is_followed(bus, *subjects):
     try:
         return await followed(bus) >= set(subjects)
-    except DOWN:
+    except NATS_UNAVAILABLE:
         return False
 
 
@@ -96,12 +96,6 @@ async def publish(bus, events):
     for start in range(0, len(events), 50):
         await asyncio.gather(*(bus.publish(event) for event in events[start : start + 50]))
     return {event.order_id for event in events}
-
-
-async def unfollow_subjects(monkeypatch, nats_url, *arguments):
-    monkeypatch.setenv("NATS_URL", nats_url)
-    monkeypatch.setattr("sys.argv", ["unfollow", *arguments])
-    return await unfollow.main()
 
 
 async def receives(inbox, orders, seconds=60.0):
@@ -146,7 +140,7 @@ async def test_events_of_an_unknown_subject_block_nothing_until_a_version_that_f
     async with listener(nats_url, database, {PaymentFailed: failed}):
         await receives(failed, await publish_failed(bus, 20))
         await asyncio.sleep(1)
-        assert await bus.waiting("orders") == 150
+        assert await bus.pending_count("orders") == 150
         async with listener(nats_url, database, {PaymentFailed: failed, PaymentRefunded: refunded}):
             await receives(refunded, many)
     assert await letters.count() == 0
@@ -191,9 +185,7 @@ async def test_consumer_of_an_old_version_gets_the_present_settings_and_keeps_it
     assert subjects_of(config) == {"order.old", "order.new"}
 
 
-@pytest.mark.parametrize(
-    "error", [RuntimeError("a bug"), EarlierEventUnderWay("v1")], ids=["failed", "early"]
-)
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), EarlierEventMissing("v1")], ids=["failed", "early"])
 async def test_deliveries_without_a_failure_bring_no_event_nearer_to_a_dead_letter(
     bus, database, letters, nats_url, error
 ):
@@ -214,8 +206,8 @@ async def test_deliveries_without_a_failure_bring_no_event_nearer_to_a_dead_lett
 async def test_event_is_a_dead_letter_after_fifteen_failures_at_all_replicas_together(
     bus, database, letters, nats_url, monkeypatch
 ):
-    monkeypatch.setattr(listening, "put_back_delay", lambda _: 0.01)
-    one, other = (Inbox(*[EarlierEventUnderWay("v1")] * 50) for _ in range(2))
+    monkeypatch.setattr(listening, "redelivery_delay", lambda _: 0.01)
+    one, other = (Inbox(*[EarlierEventMissing("v1")] * 50) for _ in range(2))
     async with (
         listener(nats_url, database, {PaymentFailed: one}),
         listener(nats_url, database, {PaymentFailed: other}),
@@ -235,44 +227,27 @@ async def test_event_that_is_not_due_yet_is_delivered_again_when_it_is(bus, data
 
 
 async def test_removed_subject_is_acknowledged_by_versions_that_do_not_follow_it(
-    bus, database, nats_url, measured_often, monkeypatch
+    bus, database, nats_url, measured_often
 ):
     failed = Inbox()
     await Consumer(bus, "orders", BOTH).ensure()
     await publish_refunded(bus, 5)
     async with listener(nats_url, database, {PaymentFailed: failed}):
         await receives(failed, await publish_failed(bus))
-        assert await bus.waiting("orders") == 5
-        assert await unfollow_subjects(monkeypatch, nats_url, "orders", "payment.refunded") == 0
+        assert await bus.pending_count("orders") == 5
+        assert await Consumer(bus, "orders", ()).remove(["payment.refunded"]) == {"payment.failed"}
 
         async def nothing_waits():
-            return await bus.waiting("orders") == 0
+            return await bus.pending_count("orders") == 0
 
         await wait_until(nothing_waits)
     assert await followed(bus) == {"payment.failed"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (["orders", "order.created"], "orders does not follow order.created"),
-        (["orders", *sorted(BOTH)], "nothing would be left for orders to follow"),
-        (["nobody", "order.created"], "there is no consumer nobody"),
-    ],
-)
-async def test_removing_what_cannot_be_removed_changes_nothing_and_says_why(
-    bus, nats_url, monkeypatch, capsys, arguments, reason
-):
-    await Consumer(bus, "orders", BOTH).ensure()
-    assert await unfollow_subjects(monkeypatch, nats_url, *arguments) == 1
-    assert reason in capsys.readouterr().err
-    assert await followed(bus) == BOTH
-
-
 async def test_frozen_mongodb_causes_no_second_delivery(bus, nats_url, tmp_path):
     server = mongod(free_port(), tmp_path)
     with running(server) as process:
-        database = mongo.connect(f"{server.url}/test")
+        database = connect(f"{server.url}/test")
         calls = []
 
         async def read(_event, _repository):
@@ -287,7 +262,7 @@ async def test_frozen_mongodb_causes_no_second_delivery(bus, nats_url, tmp_path)
             process.send_signal(signal.SIGCONT)
 
             async def nothing_waits():
-                return await bus.waiting("orders") == 0
+                return await bus.pending_count("orders") == 0
 
             await wait_until(nothing_waits)
             assert await deliveries(bus) == 3
@@ -298,7 +273,7 @@ async def test_frozen_mongodb_causes_no_second_delivery(bus, nats_url, tmp_path)
 async def test_event_held_by_a_replica_that_does_not_reach_mongodb_is_handled_by_another(
     bus, database, letters, nats_url, monkeypatch
 ):
-    monkeypatch.setattr(listening, "_HELD", 0.5)
+    monkeypatch.setattr(listening, "_STORE_TIMEOUT", 0.5)
     cut_off, healthy = Inbox(*[ConnectionFailure("no route")] * 1_000), Inbox()
     async with listener(nats_url, database, {PaymentFailed: cut_off}):
         sent = await publish_failed(bus, 20)  # more than it has in hand at once
@@ -309,8 +284,8 @@ async def test_event_held_by_a_replica_that_does_not_reach_mongodb_is_handled_by
 
 
 async def test_replica_that_does_not_reach_mongodb_takes_no_more_events(bus, database, nats_url, monkeypatch):
-    monkeypatch.setattr(listening, "_HELD", 0.5)
-    unreachable = mongo.connect(f"mongodb://127.0.0.1:{free_port()}/test")
+    monkeypatch.setattr(listening, "_STORE_TIMEOUT", 0.5)
+    unreachable = connect(f"mongodb://127.0.0.1:{free_port()}/test")
     cut_off, healthy = Inbox(*[ConnectionFailure("no route")] * 1_000), Inbox()
     async with listener(nats_url, unreachable, {PaymentFailed: cut_off}):
         sent = await publish_failed(bus, 20)
@@ -333,7 +308,7 @@ async def test_outage_of_both_stores_makes_no_dead_letter(tmp_path):
     nats, store = nats_server(free_port(), tmp_path), mongod(free_port(), tmp_path)
     inbox = Inbox()
     with running(store) as mongo_process:
-        database = mongo.connect(f"{store.url}/test")
+        database = connect(f"{store.url}/test")
 
         async def write(event, repository):
             await database["things"].insert_one({"order": event.order_id})

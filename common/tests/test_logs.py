@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from ticketing_common.app import Parts, create_app
 from ticketing_common.config import SessionSettings
-from ticketing_common.logs import configure_logs, get_logger
+from ticketing_common.http.app import create_app
+from ticketing_common.observability.logs import configure_logs, get_logger
 from ticketing_common.testing import JWT_KEY, serve_app
 
 log = get_logger("levels")
@@ -21,9 +21,9 @@ def lines(capsys):
 
 
 async def test_a_request_is_one_line_with_its_ids_status_and_time(capsys):
-    parts = Parts(name="notes", settings=SessionSettings(jwt_key=JWT_KEY))
+    app = create_app("notes", SessionSettings(jwt_key=JWT_KEY))
     trace = "ab" * 16
-    async with serve_app(create_app(parts)) as client:
+    async with serve_app(app) as client:
         headers = {"x-request-id": "req-1", "traceparent": f"00-{trace}-{'1' * 16}-01"}
         await client.get("/unknown?q=secret", headers=headers)
     (line,) = (line for line in lines(capsys) if line["logger"] == "http")

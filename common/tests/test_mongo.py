@@ -6,10 +6,12 @@ from typing import ClassVar
 
 import pytest
 
-from ticketing_common import mongo
-from ticketing_common.aggregate import Aggregate
+from ticketing_common.storage.documents import Documents
+from ticketing_common.storage.mongo import MONGO_UNAVAILABLE, connect, ping
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port, freeze, mongod, running
+from ticketing_common.values.aggregate import Aggregate
+from ticketing_common.values.ids import new_id
 
 WRITERS = 30
 ENOUGH = 300
@@ -23,17 +25,17 @@ async def test_writes_that_waited_for_a_server_that_died_do_not_keep_it_away_whe
         nonlocal written
         while True:
             try:
-                await database["things"].insert_one({"_id": mongo.new_id()})
+                await database["things"].insert_one({"_id": new_id()})
                 written += 1
-            except mongo.DOWN:
+            except MONGO_UNAVAILABLE:
                 continue
 
     async def enough():
         return written >= ENOUGH
 
     with running(server) as process:
-        database = mongo.connect(f"{server.url}/things")
-        await mongo.ping(database)
+        database = connect(f"{server.url}/things")
+        await ping(database)
         freeze(process)  # before there are connections for all of them
         writers = [asyncio.create_task(write_for_ever()) for _ in range(WRITERS)]
         await asyncio.sleep(0.5)
@@ -55,15 +57,15 @@ async def test_a_write_that_a_stopping_server_no_longer_promises_is_an_outage(tm
         "errmsg": "The storage catalog is being closed.",
     }
     with running(server):
-        database = mongo.connect(f"{server.url}/things")
+        database = connect(f"{server.url}/things")
         await database.client.admin.command(
             "configureFailPoint",
             "failCommand",
             mode={"times": 1},
             data={"failCommands": ["insert"], "writeConcernError": stopping},
         )
-        with pytest.raises(mongo.DOWN):
-            await database["things"].insert_one({"_id": mongo.new_id()})
+        with pytest.raises(MONGO_UNAVAILABLE):
+            await database["things"].insert_one({"_id": new_id()})
     database.client.close()
 
 
@@ -77,7 +79,7 @@ async def test_a_write_that_a_stopping_server_no_longer_promises_is_an_outage(tm
     ],
 )
 async def test_a_write_is_repeated_by_the_driver_at_a_replica_set_only(uri, repeats):
-    client = mongo.connect(uri).client
+    client = connect(uri).client
     assert client.options.retry_writes is repeats
     client.close()
 
@@ -90,8 +92,8 @@ class Renamed(Aggregate):
 
 
 async def test_a_field_can_be_stored_under_another_name(database):
-    documents = mongo.Documents(database, "renamed", Renamed)
-    await documents.insert(Renamed(id=mongo.new_id(), python_name="before"))
+    documents = Documents(database, "renamed", Renamed)
+    await documents.insert(Renamed(id=new_id(), python_name="before"))
     changed = await documents.change(lambda each: each.evolve(python_name="after"), python_name="before")
     assert await documents.find(python_name="after") == changed
     stored = await database["renamed"].find_one({"_id": changed.id})

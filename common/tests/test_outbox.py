@@ -9,17 +9,22 @@ from decimal import Decimal
 import pytest
 from prometheus_client import REGISTRY
 
-from ticketing_common import mongo, outbox
-from ticketing_common.aggregate import Aggregate
-from ticketing_common.clock import now
-from ticketing_common.errors import Unavailable
-from ticketing_common.events import TicketUpdated
-from ticketing_common.jetstream import Bus, connected
-from ticketing_common.mongo import Documents, new_id
-from ticketing_common.outbox import Relay, entry
+from ticketing_common.messaging import relay as relay_module
+from ticketing_common.messaging.bus import Bus, open_bus
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.storage import documents as documents_module
+from ticketing_common.storage import outbox
+from ticketing_common.storage.documents import Documents
+from ticketing_common.storage.mongo import connect
+from ticketing_common.storage.outbox import MAX_QUEUED_EVENTS, Outbox, outbox_entry
 from ticketing_common.testing import published, wait_until
 from ticketing_common.testing.jobs import running_job
 from ticketing_common.testing.servers import free_port, mongod, nats_server, running
+from ticketing_common.values.aggregate import Aggregate
+from ticketing_common.values.clock import now
+from ticketing_common.values.errors import Unavailable
+from ticketing_common.values.events import TicketUpdated
+from ticketing_common.values.ids import new_id
 
 LONG_AGO = timedelta(minutes=5)
 
@@ -35,7 +40,7 @@ def announce(thing, version=None):
 
 
 def things(database, relay):
-    return Documents(database, "things", Thing, relay=relay, announce=announce)
+    return Documents(database, "things", Thing, outbox=relay.outbox, event_of=announce)
 
 
 async def leave_behind(database, count, versions=1):
@@ -43,9 +48,11 @@ async def leave_behind(database, count, versions=1):
     documents = []
     for _ in range(count):
         thing = Thing(id=new_id(), version=versions - 1)
-        entries = [entry(announce(thing, version)) | {"at": now() - LONG_AGO} for version in range(versions)]
+        entries = [
+            outbox_entry(announce(thing, version)) | {"at": now() - LONG_AGO} for version in range(versions)
+        ]
         documents.append({"_id": thing.id, "version": thing.version, "title": "", "outbox": entries})
-    await things(database, Relay(Bus("", "nobody"))).ensure_indexes()
+    await things(database, Relay(Outbox(), Bus("", "nobody"))).ensure_indexes()
     await database["things"].insert_many(documents)
 
 
@@ -75,10 +82,10 @@ async def versions_in_stream(bus):
 
 
 async def test_sweep_does_not_pause_while_full_batches_are_left(database, bus, monkeypatch):
-    monkeypatch.setattr(outbox, "_BATCH", 10)
-    monkeypatch.setattr(outbox, "_SWEEP_EVERY", 3.0)
+    monkeypatch.setattr(relay_module, "_BATCH", 10)
+    monkeypatch.setattr(relay_module, "_SWEEP_EVERY", 3.0)
     await leave_behind(database, 100)  # with a pause before each batch that would be 30 s
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     things(database, relay)
     async with running_job(relay.run):
         await all_published(database, 25)
@@ -86,13 +93,13 @@ async def test_sweep_does_not_pause_while_full_batches_are_left(database, bus, m
 
 
 async def test_replicas_share_a_backlog(database, bus, nats_url, monkeypatch):
-    monkeypatch.setattr(outbox, "_BATCH", 50)
-    monkeypatch.setattr(outbox, "_LEASE", timedelta(seconds=60))
+    monkeypatch.setattr(relay_module, "_BATCH", 50)
+    monkeypatch.setattr(relay_module, "_LEASE", timedelta(seconds=60))
     await leave_behind(database, 600)
     before = swept()
     async with AsyncExitStack() as replicas:
         for _ in range(3):
-            relay = Relay(await replicas.enter_async_context(connected(nats_url, "replica")))
+            relay = Relay(Outbox(), await replicas.enter_async_context(open_bus(nats_url, "replica")))
             things(database, relay)
             await replicas.enter_async_context(running_job(relay.run))
         await all_published(database)
@@ -100,14 +107,14 @@ async def test_replicas_share_a_backlog(database, bus, nats_url, monkeypatch):
 
 
 async def test_backlog_of_a_killed_replica_is_published_once_its_lease_ends(database, bus, monkeypatch):
-    monkeypatch.setattr(outbox, "_LEASE", timedelta(seconds=2))
+    monkeypatch.setattr(relay_module, "_LEASE", timedelta(seconds=2))
     await leave_behind(database, 5)
     collection = database["things"]
     ids = [document["_id"] for document in await collection.find({}).to_list(5)]
-    killed = Relay(Bus("", "killed"))
+    killed = Relay(Outbox(), Bus("", "killed"))
     assert len(await killed._lease(collection, ids, now())) == 5
-    assert await Relay(Bus("", "another"))._lease(collection, ids, now()) == []
-    relay = Relay(bus)
+    assert await Relay(Outbox(), Bus("", "another"))._lease(collection, ids, now()) == []
+    relay = Relay(Outbox(), bus)
     things(database, relay)
     async with running_job(relay.run):
         await all_published(database)
@@ -115,11 +122,11 @@ async def test_backlog_of_a_killed_replica_is_published_once_its_lease_ends(data
 
 
 async def test_new_event_does_not_overtake_one_that_waits_in_the_same_document(database, bus):
-    crashed = things(database, Relay(Bus("", "crashed")))
+    crashed = things(database, Relay(Outbox(), Bus("", "crashed")))
     thing = Thing(id=new_id())
     await crashed.insert(thing)
     await crashed.change(lambda t: t.evolve(title="a"), id=thing.id)
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     documents = things(database, relay)
     async with running_job(relay.run):
         await documents.change(lambda t: t.evolve(title="b"), id=thing.id)
@@ -130,7 +137,7 @@ async def test_new_event_does_not_overtake_one_that_waits_in_the_same_document(d
 async def test_events_of_each_aggregate_stay_in_order_when_nats_restarts_during_the_drain(
     database, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(outbox, "_BATCH", 20)
+    monkeypatch.setattr(relay_module, "_BATCH", 20)
     await leave_behind(database, 200, versions=4)
     server = nats_server(free_port(), tmp_path)
 
@@ -140,7 +147,7 @@ async def test_events_of_each_aggregate_stay_in_order_when_nats_restarts_during_
     async with AsyncExitStack() as replicas:
         with running(server) as process:
             for _ in range(2):
-                relay = Relay(await replicas.enter_async_context(connected(server.url, "replica")))
+                relay = Relay(Outbox(), await replicas.enter_async_context(open_bus(server.url, "replica")))
                 things(database, relay)
                 await replicas.enter_async_context(running_job(relay.run))
             await wait_until(half_way, 20)
@@ -148,7 +155,7 @@ async def test_events_of_each_aggregate_stay_in_order_when_nats_restarts_during_
             process.wait()
         with running(server):
             await all_published(database, 30)
-            async with connected(server.url, "test") as bus:
+            async with open_bus(server.url, "test") as bus:
                 found = await versions_in_stream(bus)
             assert len(found) == 200
             assert all(versions == [0, 1, 2, 3] for versions in found.values())
@@ -157,8 +164,8 @@ async def test_events_of_each_aggregate_stay_in_order_when_nats_restarts_during_
 async def test_publishing_continues_after_an_outage_of_mongodb_during_the_removal(bus, tmp_path):
     server = mongod(free_port(), tmp_path)
     with running(server) as process:
-        database = mongo.connect(f"{server.url}/things")
-        documents = things(database, relay := Relay(bus))
+        database = connect(f"{server.url}/things")
+        documents = things(database, relay := Relay(Outbox(), bus))
         await documents.ensure_indexes()
         thing = Thing(id=new_id())
         await documents.insert(thing)  # queued, as the relay does not run yet
@@ -176,8 +183,8 @@ async def test_publishing_continues_after_an_outage_of_mongodb_during_the_remova
 
 
 async def test_documents_beyond_the_queue_are_left_to_the_sweep(database, bus, monkeypatch):
-    monkeypatch.setattr(outbox, "_QUEUE", 2)
-    relay = Relay(bus)
+    monkeypatch.setattr(outbox, "_MAX_QUEUED_DOCUMENTS", 2)
+    relay = Relay(Outbox(), bus)
     documents = things(database, relay)
     for _ in range(5):
         await documents.insert(Thing(id=new_id()))
@@ -189,35 +196,35 @@ async def test_documents_beyond_the_queue_are_left_to_the_sweep(database, bus, m
 async def test_document_with_many_events_is_left_to_the_sweep_and_published_in_order(
     database, bus, monkeypatch
 ):
-    monkeypatch.setattr(outbox, "_BATCH_OF_DOCUMENT", 5)
-    relay = Relay(bus)
+    monkeypatch.setattr(relay_module, "_MAX_EVENTS_OF_DOCUMENT", 5)
+    relay = Relay(Outbox(), bus)
     documents = things(database, relay)
     await documents.insert(thing := Thing(id=new_id()))
     for n in range(20):
         await documents.change(lambda t, n=n: t.evolve(title=str(n)), id=thing.id)
-    assert max(len(pending.entries) for pending in relay._queue._queue) == outbox.QUEUED
+    assert max(len(pending.entries) for pending in relay.outbox.queue._queue) == MAX_QUEUED_EVENTS
     async with running_job(relay.run):
         await all_published(database)
     assert await versions_in_stream(bus) == {thing.id: list(range(21))}
 
 
 async def test_change_is_refused_while_too_many_events_of_the_document_wait(database, bus, monkeypatch):
-    monkeypatch.setattr(mongo, "LONGEST", 3)
-    monkeypatch.setattr(mongo, "QUEUED", 3)
+    monkeypatch.setattr(documents_module, "MAX_OUTBOX_EVENTS", 3)
+    monkeypatch.setattr(documents_module, "MAX_QUEUED_EVENTS", 3)
     attempts = []
 
     def retitle(thing):
         attempts.append(thing)
         return thing.evolve(title="one too many")
 
-    documents = things(database, Relay(Bus("", "cut off")))
+    documents = things(database, Relay(Outbox(), Bus("", "cut off")))
     await documents.insert(thing := Thing(id=new_id()))
     for n in range(2):
         await documents.change(lambda t, n=n: t.evolve(title=str(n)), id=thing.id)
     with pytest.raises(Unavailable):
         await documents.change(retitle, id=thing.id)
     assert len(attempts) == 1
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     documents = things(database, relay)
     async with running_job(relay.run):
         await all_published(database)

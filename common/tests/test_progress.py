@@ -8,16 +8,17 @@ from decimal import Decimal
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from ticketing_common import progress
-from ticketing_common.clock import now
-from ticketing_common.dead_letters import DeadLetters
-from ticketing_common.events import TicketCreated
-from ticketing_common.jetstream import STREAM, Bus, connected
-from ticketing_common.listener import Listener
-from ticketing_common.mongo import new_id
+from ticketing_common.messaging import progress
+from ticketing_common.messaging.bus import STREAM, Bus, open_bus
+from ticketing_common.messaging.dead_letters import DeadLetters
+from ticketing_common.messaging.listener import Listener
+from ticketing_common.messaging.progress import WRITTEN_AT
 from ticketing_common.testing import published, wait_until
 from ticketing_common.testing.jobs import running_job
 from ticketing_common.testing.servers import free_port, nats_server, running
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import TicketCreated
+from ticketing_common.values.ids import new_id
 
 CONSUMER = ConsumerConfig(
     durable_name="test", ack_policy=AckPolicy.EXPLICIT, filter_subject=TicketCreated.subject
@@ -26,7 +27,7 @@ CONSUMER = ConsumerConfig(
 
 @pytest.fixture(autouse=True)
 def _nothing_cached(monkeypatch):
-    monkeypatch.setattr(progress, "_CACHED", 0)
+    monkeypatch.setattr(progress, "_CACHE_SECONDS", 0)
 
 
 async def publish(bus, written_at=None):
@@ -115,9 +116,9 @@ async def test_event_in_flight_makes_young_ids_doubtful_and_no_others(bus, monke
     (message,) = await consumer.fetch(1)
     bus.progress.note_delivery(message)
     assert not await behind(bus)
-    assert await bus.is_behind(made_at=now())
+    assert await bus.is_behind(id_created_at=now())
     await message.ack_sync()
-    assert not await bus.is_behind(made_at=now())
+    assert not await bus.is_behind(id_created_at=now())
 
 
 async def test_service_is_behind_while_what_it_has_in_hand_does_not_get_done(bus, database, monkeypatch):
@@ -168,18 +169,19 @@ async def test_service_is_behind_while_a_publisher_works_off_its_backlog(bus, da
 
 async def test_time_of_writing_is_published_with_an_event_from_an_outbox(nats_url, bus, database):
     """So that a follower can tell a backlog, whatever the event says."""
-    from ticketing_common.outbox import Relay, entry
+    from ticketing_common.messaging.relay import Relay
+    from ticketing_common.storage.outbox import Outbox, outbox_entry
 
     event = TicketCreated(id=new_id(), version=0, title="", price=Decimal(1), user_id="u")
     written_at = now() - timedelta(minutes=1)
-    document = {"_id": event.id, "outbox": [entry(event) | {"at": written_at}]}
+    document = {"_id": event.id, "outbox": [outbox_entry(event) | {"at": written_at}]}
     await database["things"].insert_one(document)
-    async with connected(nats_url, "relay") as own:
-        relay = Relay(own)
-        relay.sweeps(database["things"])
+    async with open_bus(nats_url, "relay") as own:
+        relay = Relay(Outbox(), own)
+        relay.outbox.add_collection(database["things"])
         async with running_job(relay.run), listening(bus, database, take_in):
             await wait_until(lambda: published(bus, TicketCreated))
             await wait_until(lambda: behind(bus))
             message = await bus.js.get_msg(STREAM.name, subject=event.subject, seq=1, next=True)
-            told = progress.datetime.fromisoformat(message.headers[progress.WRITTEN_AT])
+            told = progress.datetime.fromisoformat(message.headers[WRITTEN_AT])
             assert abs(told - written_at) < timedelta(milliseconds=1)

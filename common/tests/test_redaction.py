@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ticketing_common.redaction import hide_value, redact
+from ticketing_common.observability.redaction import hide_value, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEiLCJlbWFpbCI6ImFAYi5jIn0.c2lnbmF0dXJl-_"
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from ticketing_common.aggregate import Aggregate
-from ticketing_common.events import TicketUpdated
-from ticketing_common.jetstream import DOWN, STREAM, connected
-from ticketing_common.mongo import Documents, new_id
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, STREAM, open_bus
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.storage.documents import Documents
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import published, wait_until
 from ticketing_common.testing.jobs import running_job
 from ticketing_common.testing.servers import free_port, nats_server, running
+from ticketing_common.values.aggregate import Aggregate
+from ticketing_common.values.events import TicketUpdated
+from ticketing_common.values.ids import new_id
 
 LIMIT = 100_000
 ROOMY = 10 * LIMIT
@@ -31,7 +33,7 @@ def things(database, relay):
     def announce(thing):
         return TicketUpdated(id=thing.id, version=thing.version, title="", price=Decimal(1), user_id="u")
 
-    return Documents(database, "things", Thing, relay=relay, announce=announce)
+    return Documents(database, "things", Thing, outbox=relay.outbox, event_of=announce)
 
 
 def limited(server, max_file_store):
@@ -44,10 +46,10 @@ def limited(server, max_file_store):
 async def fill(bus):
     """Publish until the stream has no room even for a small event. Returns the number of events in it."""
     for size in (10_000, 1_000, 1):
-        with contextlib.suppress(*DOWN):
+        with contextlib.suppress(*NATS_UNAVAILABLE):
             while True:
                 await bus.publish_raw("payment.created", b"x" * size)
-    return (await bus.stream()).state.messages
+    return (await bus.stream_info()).state.messages
 
 
 async def waiting(database):
@@ -56,7 +58,7 @@ async def waiting(database):
 
 async def write_while_it_is_full(database, bus):
     """Ten new documents and one that changes; the relay goes on, and each event waits."""
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     repository = things(database, relay)
     await repository.ensure_indexes()
     stored = [Thing(id=new_id(), version=0) for _ in range(10)]
@@ -76,7 +78,7 @@ async def write_while_it_is_full(database, bus):
 
 async def until_published(database, bus, stored):
     """Run a relay until nothing waits: each event is in the stream, those of one document in order."""
-    relay = Relay(bus)
+    relay = Relay(Outbox(), bus)
     things(database, relay)
 
     async def nothing_waits():
@@ -97,52 +99,52 @@ def own_nats(tmp_path):
 
 async def test_events_wait_in_the_outbox_while_the_stream_is_full(own_nats, database):
     with running(own_nats):
-        async with connected(own_nats.url, "test", max_bytes=LIMIT) as bus:
+        async with open_bus(own_nats.url, "test", max_bytes=LIMIT) as bus:
             before = await fill(bus)
             stored = await write_while_it_is_full(database, bus)
-            info = await bus.stream()
+            info = await bus.stream_info()
             assert (info.state.messages, info.state.first_seq) == (before, 1), "an older event was deleted"
-        async with connected(own_nats.url, "test", max_bytes=ROOMY) as bus:
+        async with open_bus(own_nats.url, "test", max_bytes=ROOMY) as bus:
             await until_published(database, bus, stored)
 
 
 async def test_events_wait_in_the_outbox_while_the_server_is_full(own_nats, database):
     with running(limited(own_nats, LIMIT)):
-        async with connected(own_nats.url, "test") as bus:
+        async with open_bus(own_nats.url, "test") as bus:
             await fill(bus)
             stored = await write_while_it_is_full(database, bus)
     with running(limited(own_nats, ROOMY)):
-        async with connected(own_nats.url, "test") as bus:
+        async with open_bus(own_nats.url, "test") as bus:
             await until_published(database, bus, stored)
 
 
 async def test_a_stream_that_exists_is_used_when_its_server_has_less_room_than_the_new_limit(own_nats):
     """As when the services of a release start before the volumes of NATS are enlarged."""
     with running(limited(own_nats, LIMIT)):
-        async with connected(own_nats.url, "old") as bus:
+        async with open_bus(own_nats.url, "old") as bus:
             await bus.js.update_stream(replace(STREAM, subjects=["ticket.*"]))
-        async with connected(own_nats.url, "new", max_bytes=ROOMY) as bus:
+        async with open_bus(own_nats.url, "new", max_bytes=ROOMY) as bus:
             await bus.publish_raw("order.created", b"{}")
-            assert (await bus.stream()).config.max_bytes == -1
+            assert (await bus.stream_info()).config.max_bytes == -1
 
 
 async def test_the_size_of_the_stream_and_its_limit_are_measured(own_nats):
     with running(own_nats):
-        async with connected(own_nats.url, "test", max_bytes=LIMIT) as bus:
+        async with open_bus(own_nats.url, "test", max_bytes=LIMIT) as bus:
             await bus.publish_raw("ticket.created", b"x" * 10_000)
             await bus.measure_stream()
             assert 10_000 < REGISTRY.get_sample_value("ticketing_stream_bytes") < 11_000
             assert REGISTRY.get_sample_value("ticketing_stream_limit_bytes") == LIMIT
-        async with connected(own_nats.url, "test") as bus:
+        async with open_bus(own_nats.url, "test") as bus:
             await bus.measure_stream()
             assert REGISTRY.get_sample_value("ticketing_stream_limit_bytes") == 0
 
 
 async def test_limits_that_an_older_version_writes_back_are_restored(own_nats):
     with running(own_nats):
-        async with connected(own_nats.url, "new", max_bytes=LIMIT) as bus:
+        async with open_bus(own_nats.url, "new", max_bytes=LIMIT) as bus:
             month = timedelta(days=30).total_seconds()
             await bus.js.update_stream(replace(STREAM, max_bytes=-1, max_age=month))
             await bus.measure_stream()
-            config = (await bus.stream()).config
+            config = (await bus.stream_info()).config
             assert (config.max_bytes, config.max_age) == (LIMIT, STREAM.max_age)

@@ -1,6 +1,6 @@
 import asyncio
 
-from ticketing_common.tasks import cancel_and_wait
+from ticketing_common.background import cancel_and_wait
 
 
 async def test_task_ends_even_if_an_answer_arrives_with_its_cancellation():

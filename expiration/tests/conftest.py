@@ -22,17 +22,8 @@ from expiration.main import create
 from expiration.pending import PendingJobs
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
-from ticketing_common.clock import now
-from ticketing_common.events import (
-    ExpirationComplete,
-    OrderCancelled,
-    OrderCompleted,
-    OrderCreated,
-    OrderedTicket,
-    PricedTicket,
-)
-from ticketing_common.jetstream import DOWN, STREAM, Bus, connected
-from ticketing_common.mongo import Database, new_id
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, STREAM, Bus, open_bus
+from ticketing_common.storage.mongo import Database
 from ticketing_common.testing import serve_app, wait_until
 from ticketing_common.testing.servers import (
     die_with_parent,
@@ -43,6 +34,16 @@ from ticketing_common.testing.servers import (
     redis_server,
     running,
 )
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import (
+    ExpirationComplete,
+    OrderCancelled,
+    OrderCompleted,
+    OrderCreated,
+    OrderedTicket,
+    PricedTicket,
+)
+from ticketing_common.values.ids import new_id
 
 
 class Orders:
@@ -168,7 +169,7 @@ class Market:
         async def nothing_left() -> bool:
             try:
                 consumer = await self.bus.js.consumer_info(str(STREAM.name), "expiration")
-            except DOWN:  # not there yet
+            except NATS_UNAVAILABLE:  # not there yet
                 return False
             return not consumer.num_pending and not consumer.num_ack_pending
 
@@ -178,7 +179,7 @@ class Market:
         """How many expirations the stream has."""
         try:
             info = await self.bus.js.stream_info(str(STREAM.name), subjects_filter=ExpirationComplete.subject)
-        except DOWN:  # just being restarted
+        except NATS_UNAVAILABLE:  # just being restarted
             return 0
         return sum((info.state.subjects or {}).values())
 
@@ -266,5 +267,5 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 @pytest.fixture
 async def own_market(stores: Stores, tmp_path: Path) -> AsyncIterator[Market]:
     """As market, on the stores of this test's own."""
-    async with connected(stores.settings.nats_url, "test") as bus:
+    async with open_bus(stores.settings.nats_url, "test") as bus:
         yield Market(stores.settings, bus, tmp_path / "worker.log")

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import pytest
 
-from ticketing_common.clock import now
 from ticketing_common.testing import wait_until
+from ticketing_common.values.clock import now
 
 KILLED = pytest.mark.parametrize(
     ("workers", "killed"),

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from redis import Redis
 
-from ticketing_common.clock import now
 from ticketing_common.testing import wait_until
+from ticketing_common.values.clock import now
 
 
 async def test_redis_loses_everything_before_the_expiry(market, orders):

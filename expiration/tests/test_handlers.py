@@ -9,8 +9,8 @@ from redis import RedisError
 from expiration.handlers import HANDLERS, Expirations, on_order_created, on_order_decided
 from expiration.pending import PendingJobs
 from expiration.schedule import Schedule
-from ticketing_common.aggregate import EarlierEventUnderWay
 from ticketing_common.testing.servers import free_port
+from ticketing_common.values.aggregate import EarlierEventMissing
 
 
 async def handle(expirations, *events):
@@ -62,7 +62,7 @@ async def test_a_stale_order_created_does_not_revive_a_decided_order(orders, exp
 
 async def test_a_decision_before_its_order_is_put_back(orders, expirations, decide):
     order = orders.created()
-    with pytest.raises(EarlierEventUnderWay):
+    with pytest.raises(EarlierEventMissing):
         await handle(expirations, decide(order))
     assert await expirations.ledger.get(order.id) is None
 
@@ -76,7 +76,7 @@ async def test_every_order_of_arrival_ends_the_same(orders, expirations, decide)
             event = waiting.pop(0)
             try:
                 await handle(expirations, event)
-            except EarlierEventUnderWay:
+            except EarlierEventMissing:
                 waiting.append(event)
         entry = await expirations.ledger.get(order.id)
         assert (entry.version, bool(entry.settled_at)) == (1, True)

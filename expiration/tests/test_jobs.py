@@ -7,9 +7,9 @@ from prometheus_client import REGISTRY
 
 from expiration.jobs import Publisher
 from expiration.models import begin
-from ticketing_common.clock import now
-from ticketing_common.events import ExpirationComplete
 from ticketing_common.testing import published, wait_until
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import ExpirationComplete
 
 
 async def test_each_order_is_told_of_once_and_its_lateness_measured(ledger, bus):

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from expiration.models import begin
 from expiration.reconcile import measure_overdue, reschedule
-from ticketing_common.clock import now
+from ticketing_common.values.clock import now
 
 
 @pytest.fixture

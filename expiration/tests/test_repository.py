@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from expiration.models import begin
-from ticketing_common.clock import now
+from ticketing_common.values.clock import now
 
 
 async def write(ledger, *seconds_to_go):

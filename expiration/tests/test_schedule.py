@@ -8,7 +8,7 @@ from redis_faults import limited, refusing_writes
 from rq import Queue
 from rq.job import Job
 
-from ticketing_common.clock import now
+from ticketing_common.values.clock import now
 
 SOON = timedelta(seconds=30)
 

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import stripe
 
-from ticketing_common.mongo import connect, new_id
+from ticketing_common.storage.mongo import connect
 from ticketing_common.testing import wait_until
+from ticketing_common.values.ids import new_id
 from ticketing_local.stack import Stack
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from simulated_market import TO_THE_END, Market
 
 from orders.models import Order
-from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
-from ticketing_common.money import to_cents
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
+from ticketing_common.values.money import to_cents
 
 _STATUS = {
     OrderCreated: "created",

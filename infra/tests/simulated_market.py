@@ -28,11 +28,12 @@ from payments import authorisation, settlement
 from payments.models import Payment
 from payments.repository import Payments
 from payments.webhook import hear
-from ticketing_common.aggregate import EarlierEventUnderWay
-from ticketing_common.auth import User
-from ticketing_common.errors import MarketError
-from ticketing_common.events import Event, ExpirationComplete
-from ticketing_common.outbox import Relay
+from ticketing_common.http.sessions import User
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.storage.outbox import Outbox
+from ticketing_common.values.aggregate import EarlierEventMissing
+from ticketing_common.values.errors import MarketError
+from ticketing_common.values.events import Event, ExpirationComplete
 from tickets import routes as ticket_routes
 from tickets.models import Ticket
 from tickets.repository import Tickets
@@ -61,7 +62,7 @@ class Market:
         self.heard: dict[str, list[Event]] = defaultdict(list)
         self._simulated = ExitStack()
         self._simulated.enter_context(simulated(self.clock, lambda event, **_: self.alarms.append(event)))
-        relay = Relay(cast("Any", None))
+        outbox, arrivals = Outbox(), Arrivals(cast("Any", None))
         databases = {
             "orders": self._database(orders=CLAIM, tickets=(), refunds=()),
             "tickets": self._database(tickets=()),
@@ -69,9 +70,9 @@ class Market:
             "expiration": self._database(entries=()),
         }
         self._collections = {(s, name): c for s, d in databases.items() for name, c in d.items()}
-        self.orders = Orders(cast("Any", databases["orders"]), relay)
-        self.tickets = Tickets(cast("Any", databases["tickets"]), relay)
-        self.payments = Payments(cast("Any", databases["payments"]), relay)
+        self.orders = Orders(cast("Any", databases["orders"]), outbox, arrivals)
+        self.tickets = Tickets(cast("Any", databases["tickets"]), outbox)
+        self.payments = Payments(cast("Any", databases["payments"]), outbox, arrivals)
         ledger = Ledger(cast("Any", databases["expiration"]))
         self._followers: dict[str, tuple[Any, Any]] = {
             "orders": (orders.handlers.HANDLERS, self.orders),
@@ -188,7 +189,7 @@ class Market:
         handlers, repository = self._followers[service]
         try:
             await handlers[type(event)](event, repository)
-        except EarlierEventUnderWay:
+        except EarlierEventMissing:
             assert event not in self.heard[service], "an event that was taken in is early"
             return
         if event in self.waiting[service]:  # it may have been in two hands

@@ -16,6 +16,7 @@ from unittest.mock import patch
 import structlog
 from pydantic import ConfigDict, TypeAdapter
 from pymongo.errors import DuplicateKeyError
+
 from ticketing_common.messaging.arrivals import Arrivals
 
 
@@ -166,11 +167,11 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         for module in ("authorisation", "settlement", "webhook"):
             stack.enter_context(patch(f"payments.{module}.report", alarm))
         # Who lost a race waits some milliseconds; here it is whenever its next turn comes.
-        stack.enter_context(patch("ticketing_common.mongo.random", SimpleNamespace(uniform=lambda *_: 0)))
+        stack.enter_context(patch("ticketing_common.storage.documents.random", SimpleNamespace(uniform=lambda *_: 0)))
         # What an event may still be bringing is not waited for: a test lets people come early or late.
-        stack.enter_context(patch.object(Arrivals, "find", _find))
-        stack.enter_context(patch.object(Arrivals, "announce", _nothing))
-        stack.enter_context(patch("ticketing_common.mongo.TypeAdapter", _adapter))
+        stack.enter_context(patch.object(Arrivals, "find_or_wait", _find))
+        stack.enter_context(patch.object(Arrivals, "notify", _nothing))
+        stack.enter_context(patch("ticketing_common.storage.documents.TypeAdapter", _adapter))
         stack.enter_context(structlog.testing.capture_logs())
         yield
 

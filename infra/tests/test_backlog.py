@@ -2,21 +2,21 @@
 
 from datetime import timedelta
 
-from ticketing_common.messaging.bus import STREAM, open_bus
-from ticketing_common.messaging.dead_letters import DeadLetters
-from ticketing_common.messaging.listener import Listener
-from ticketing_common.messaging.relay import Relay
-from ticketing_common.storage.outbox import outbox_entry
-from ticketing_common.values.clock import now
-from ticketing_common.values.events import OrderCancelled, OrderCreated
-from ticketing_common.values.ids import new_id
-
 from orders.models import Order, TicketAsOrdered, cancel_by_buyer, event_of
 from orders.repository import Orders
 from payments.handlers import HANDLERS
 from payments.repository import Payments
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.messaging.bus import STREAM, open_bus
+from ticketing_common.messaging.dead_letters import DeadLetters
+from ticketing_common.messaging.listener import Listener
+from ticketing_common.messaging.relay import Relay
+from ticketing_common.storage.outbox import Outbox, outbox_entry
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.jobs import running_job
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import OrderCancelled, OrderCreated
+from ticketing_common.values.ids import new_id
 
 WAITING, CANCELLED = 400, 20
 
@@ -40,7 +40,9 @@ async def position_of(bus, kind, order_id):
 
 async def test_orders_cancelled_during_a_backlog_are_cancelled_for_their_followers(database, bus, nats_url):
     async with open_bus(nats_url, "orders") as own, open_bus(nats_url, "payments") as follower:
-        orders, payments = Orders(database, relay := Relay(own)), Payments(database, Relay(follower))
+        relay = Relay(Outbox(), own)
+        orders = Orders(database, relay.outbox, Arrivals(own))
+        payments = Payments(database, Outbox(), Arrivals(follower))
         await orders.ensure_indexes()
         await payments.ensure_indexes()
         documents = []

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from market import listed, order, ordered, pay, until_accepted, until_held, until_status
 
-from ticketing_common.events import OrderCreated
-from ticketing_common.jetstream import connected
+from ticketing_common.messaging.bus import open_bus
 from ticketing_common.testing import published, wait_until
+from ticketing_common.values.events import OrderCreated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,7 +24,7 @@ async def test_an_order_written_but_not_published_is_published_after_the_crash(m
     document = await orders["orders"].find_one({"_id": placed["id"]})
     assert [entry["subject"] for entry in document["outbox"]] == ["order.created"]
     await market.stack.start("nats")
-    async with connected(market.stack.env["NATS_URL"], "test") as bus:
+    async with open_bus(market.stack.env["NATS_URL"], "test") as bus:
 
         async def told() -> bool:
             return placed["id"] in [event.id for event in await published(bus, OrderCreated)]

@@ -13,7 +13,7 @@ from simulated_stripe import CARDS, TROUBLES
 from simulation import fits
 
 from orders.models import Order
-from ticketing_common.auth import User
+from ticketing_common.http.sessions import User
 from tickets.models import Ticket
 
 BUYERS = [User("b0b", "bob@example.com"), User("a11ce", "alice@example.com")]
@@ -207,7 +207,7 @@ def _fits_whatever_the_version(document: dict, criteria: dict) -> bool:
     [
         ("simulated_market.CLAIM", ()),
         ("simulation.fits", _fits_whatever_the_version),
-        ("ticketing_common.mongo.follows", lambda *_: True),
+        ("ticketing_common.storage.documents.is_next_version", lambda *_: True),
         ("payments.models.follows", lambda *_: True),
         ("tickets.handlers.apply_order", _apply_whatever_comes),
         ("orders.handlers.cancel", _cancel_whatever_it_is),

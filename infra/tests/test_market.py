@@ -6,8 +6,8 @@ from datetime import datetime
 import pytest
 from market import listed, order, ordered, pay, together, until_held, until_status
 
-from ticketing_common.clock import now
 from ticketing_common.testing import wait_until
+from ticketing_common.values.clock import now
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from market import listed, until_accepted
 
-from ticketing_common.mongo import new_id
 from ticketing_common.testing import wait_until
+from ticketing_common.values.ids import new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -17,12 +17,12 @@ import pytest_asyncio
 from market import Market, listed, order, pay, until_accepted, until_held, until_status
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from pymongo import MongoClient
+from ticketing_local.parts import Plan, plan_parts
 
-from ticketing_common.jetstream import STREAM, Bus, connected
+from ticketing_common.messaging.bus import STREAM, Bus, open_bus
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.replica_set import initiate, member
 from ticketing_common.testing.servers import Server, find_binary, free_port, nats_server, running
-from ticketing_local.parts import Plan, plan_parts
 from ticketing_local.settings import Settings
 from ticketing_local.testing import running_stack
 
@@ -106,8 +106,8 @@ async def market(tmp_path_factory, mongos, nats) -> AsyncIterator[Market]:
 
 
 async def test_the_stream_is_kept_by_three_servers(market, nats):
-    async with connected(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
-        config = (await bus.stream()).config
+    async with open_bus(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
+        config = (await bus.stream_info()).config
         assert (config.num_replicas, config.max_bytes) == (3, MAX_BYTES)
 
 
@@ -135,11 +135,11 @@ async def consumer_led_elsewhere(bus: Bus, leader: str) -> str:
 
 async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(market, nats):
     buyer, ticket_id, order_id = await ordered_and_heard_of(market)
-    async with connected(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
+    async with open_bus(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
         leader = (await bus.js.stream_info(str(STREAM.name))).cluster.leader
         listener = await consumer_led_elsewhere(bus, leader)
     led = int(leader.removeprefix("nats-"))
-    async with connected(nats.servers[led - 1].url, listener, replicas=3, max_bytes=MAX_BYTES) as bus:
+    async with open_bus(nats.servers[led - 1].url, listener, replicas=3, max_bytes=MAX_BYTES) as bus:
         assert not await bus.is_behind()
         nats.kill(led)
         await asyncio.sleep(0.6)  # the state asked for above is used for half a second

@@ -8,22 +8,13 @@ import pytest
 import pytest_asyncio
 from market import listed, order, ordered, pay, refund, until_held, until_status
 
-import expiration.rebuild
-import orders.rebuild
-import payments.rebuild
-import tickets.rebuild
-from ticketing_common.backup import dump, restore
 from ticketing_common.testing import wait_until
+from ticketing_operations.backup import dump, restore
+from ticketing_operations.rebuild.command import main as rebuild
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVICES = ["auth", "tickets", "orders", "payments", "expiration"]
-REBUILDS = {
-    "tickets": tickets.rebuild.main,
-    "orders": orders.rebuild.main,
-    "payments": payments.rebuild.main,
-    "expiration": expiration.rebuild.main,
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -58,8 +49,8 @@ async def test_the_orders_alone_are_brought_forward_to_what_the_others_know(mark
     before = await everything(market)
     await lose(market, "orders")
     told = {"MONGO_URI": market.stack.env["MONGO_URI_ORDERS"]}
-    await run(market, "ticketing_common.backup", "restore", "--from", backup, "orders", **told)
-    await run(market, "orders.rebuild", **told)
+    await run(market, "ticketing_operations", "backup", "restore", "--from", backup, "orders", **told)
+    await run(market, "ticketing_operations", "rebuild", "orders", **told)
     await market.stack.start("orders")
     await until_as(before, market)
 
@@ -75,7 +66,7 @@ async def test_all_are_brought_forward_to_what_the_stream_and_stripe_know(market
         uri = market.stack.env[f"MONGO_URI_{name.upper()}"]
         await restore(backup, name, uri, drop=True)
         monkeypatch.setenv("MONGO_URI", uri)
-        assert name == "auth" or await REBUILDS[name]() == 0
+        assert name == "auth" or await rebuild([name]) == 0
     await market.stack.supervisor.start(*(part for name in SERVICES for part in parts_of(name)))
     await until_as(before, market)
     # What nothing tells of: those who have signed up since; their sessions go on, though.

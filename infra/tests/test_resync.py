@@ -3,38 +3,39 @@
 from datetime import timedelta
 
 import pytest
-from ticketing_common.messaging.bus import Bus
-from ticketing_common.messaging.relay import Relay
-from ticketing_common.values.clock import now
-from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
-from ticketing_common.values.ids import new_id
 
-from expiration import resync as expiration_resync
 from expiration.models import begin, settle
-from orders import resync as orders_resync
 from orders.handlers import HANDLERS as ORDERS
 from orders.models import Refund, cancel_by_buyer, complete, refund
 from orders.models import Ticket as Copy
 from orders.repository import Orders
 from orders.use_cases import claim_ticket
-from payments import resync as payments_resync
 from payments.handlers import HANDLERS as PAYMENTS
 from payments.models import Payment
 from payments.repository import Payments
-from tickets import resync as tickets_resync
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.storage.outbox import Outbox
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
+from ticketing_common.values.ids import new_id
+from ticketing_operations.resync import expiration as expiration_resync
+from ticketing_operations.resync import orders as orders_resync
+from ticketing_operations.resync import payments as payments_resync
+from ticketing_operations.resync import tickets as tickets_resync
 from tickets.handlers import HANDLERS as TICKETS
 from tickets.models import Ticket, edit
 from tickets.repository import Tickets
 
 
 @pytest.fixture
-def relay():
-    return Relay(Bus("", "nobody"))
+def arrivals():
+    return Arrivals(Bus("", "nobody"))
 
 
 @pytest.fixture
-async def orders(database, relay):
-    repository = Orders(database, relay)
+async def orders(database, arrivals):
+    repository = Orders(database, Outbox(), arrivals)
     await repository.ensure_indexes()
     return repository
 
@@ -71,9 +72,9 @@ async def test_order_is_described_by_the_events_it_published(orders, database, d
     assert [event.model_dump_json(by_alias=True).encode() for event in events] == outbox
 
 
-async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync(orders, relay, database):
+async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync(orders, arrivals, database):
     order = await orders.change((await placed(orders)).id, cancel_by_buyer)
-    payments, tickets = Payments(database, relay), Tickets(database, relay)
+    payments, tickets = Payments(database, Outbox(), arrivals), Tickets(database, Outbox())
     await payments.ensure_indexes()
     await tickets.add(Ticket(id=order.ticket.id, title="Opera", price_cents=1000, user_id="seller"))
     for _ in range(2):  # also if repeated
@@ -95,7 +96,7 @@ async def test_resync_of_a_ticket_migrates_orders_placed_before_sellers_were_kep
     assert [sale.id for sale in await orders.page_sales("seller", "complete", 10, None)] == [order.id]
 
 
-async def test_ticket_whose_last_event_was_lost_is_corrected_by_a_resync(orders, relay):
+async def test_ticket_whose_last_event_was_lost_is_corrected_by_a_resync(orders):
     ticket = Ticket(id=new_id(), title="Opera", price_cents=1000, user_id="seller")
     await handle(ORDERS, orders, tickets_resync.SOURCE.events_of(ticket))
     ticket = edit(ticket, "seller", "Ballet", 5000).evolve(version=1)

@@ -17,7 +17,7 @@ import expiration.worker
 import orders.main
 import payments.main
 import tickets.main
-from ticketing_common.auth import User, sign
+from ticketing_common.http.sessions import User, encode_token
 from ticketing_common.testing import serve_app
 from ticketing_common.testing.servers import free_port
 
@@ -29,7 +29,7 @@ COOKIE = "no-session-at-all-8842"
 DEVICE = "device-of-margarethe-5517"
 JWT_KEY = "signing-key-of-the-log-test-0123456789"
 WEBHOOK_SECRET = "whsec_logtest0123456789"
-SESSION = sign(User("5" * 24, EMAIL), [JWT_KEY])
+SESSION = encode_token(User("5" * 24, EMAIL), [JWT_KEY])
 LINK = "verification-5b1f9c77"
 SECRETS = [EMAIL, PASSWORD, CARD, TOKEN, COOKIE, DEVICE, JWT_KEY, WEBHOOK_SECRET, SESSION, LINK]
 
@@ -166,7 +166,7 @@ async def _call(
         "Stripe-Signature": f"t=1,v1={LINK}",
         **more.get("headers", {}),
     }
-    http.cookies.clear()  # a sign-in has set one
+    http.cookies.clear()  # a encode_token-in has set one
     url = f"{path}?token={LINK}&q={CARD}"
     # Only the beginning of the answer is read: a stream of events has no end.
     async with http.stream(method, url, **{**more, "headers": headers}):

@@ -10,7 +10,7 @@ import pytest
 import stripe
 from market import Market, ordered, until_status
 
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from market import Market, listed, order, ordered, pay, until_held, until_status
-
-from ticketing_common.jetstream import STREAM, connected
-from ticketing_common.testing import wait_until
 from ticketing_local.parts import Plan, plan_parts
+
+from ticketing_common.messaging.bus import STREAM, open_bus
+from ticketing_common.testing import wait_until
 from ticketing_local.settings import Settings
 from ticketing_local.testing import running_stack
 
@@ -49,10 +49,10 @@ async def waiting(market: Market, service: str) -> int:
 
 async def make_room(market: Market) -> None:
     """Remove what every service has followed, as its age does in production."""
-    async with connected(market.stack.env["NATS_URL"], "test", max_bytes=LIMIT) as bus:
+    async with open_bus(market.stack.env["NATS_URL"], "test", max_bytes=LIMIT) as bus:
 
         async def all_followed() -> bool:
-            return not any([await bus.waiting(service) for service in FOLLOWERS])
+            return not any([await bus.pending_count(service) for service in FOLLOWERS])
 
         await wait_until(all_followed, 30)
         await bus.js.purge_stream(str(STREAM.name))

@@ -6,11 +6,12 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from ticketing_common.messaging.relay import Relay
 
 from orders.config import Settings
 from orders.main import create
 from orders.repository import Orders
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import JWT_KEY, serve_app, wait_until
 from ticketing_common.testing.events import is_listening
 
@@ -29,6 +30,6 @@ async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[h
 
 @pytest_asyncio.fixture
 async def orders(database: Any, bus: Any) -> Orders:
-    repository = Orders(database, Relay(bus))
+    repository = Orders(database, Outbox(), Arrivals(bus))
     await repository.ensure_indexes()
     return repository

@@ -5,6 +5,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+
+from orders.handlers import HANDLERS
+from orders.models import Ticket
+from orders.use_cases import claim_ticket
 from ticketing_common.values.aggregate import NotDueYet
 from ticketing_common.values.errors import NotFound
 from ticketing_common.values.events import (
@@ -17,10 +21,6 @@ from ticketing_common.values.events import (
     TicketUpdated,
 )
 from ticketing_common.values.ids import new_id
-
-from orders.handlers import HANDLERS
-from orders.models import Ticket
-from orders.use_cases import claim_ticket
 
 
 async def handle(orders, *events):

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
 
 from orders.models import (
     Hold,
@@ -22,6 +21,7 @@ from orders.models import (
     refund,
     update_refund,
 )
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TICKET = Ticket(id="t" * 24, version=3, title="Opera", price_cents=1999, seller_id="seller")

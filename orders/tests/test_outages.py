@@ -1,10 +1,10 @@
 """Responses of the orders service about an unknown ticket while NATS is down."""
 
 import pytest
-from ticketing_common.messaging.bus import open_bus
 
 from orders.config import Settings
 from orders.main import create
+from ticketing_common.messaging.bus import open_bus
 from ticketing_common.testing import JWT_KEY, new_user, serve_app, session, wait_until
 from ticketing_common.testing.events import is_listening
 from ticketing_common.testing.servers import free_port, nats_server, running

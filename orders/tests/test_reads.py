@@ -6,12 +6,12 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from ticketing_common.values.events import TicketCreated
-from ticketing_common.values.ids import new_id
 
 from orders.models import Ticket, cancel, cancel_by_buyer, complete, refund
 from orders.use_cases import claim_ticket
 from ticketing_common.testing import new_user, session, wait_until
+from ticketing_common.values.events import TicketCreated
+from ticketing_common.values.ids import new_id
 
 BUYER, SELLER = new_user(), new_user()
 

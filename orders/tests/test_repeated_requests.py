@@ -5,13 +5,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from ticketing_common.storage.mongo import connect
-from ticketing_common.values.events import OrderCreated, TicketCreated
-from ticketing_common.values.ids import new_id
 
 from orders.main import create
+from ticketing_common.storage.mongo import connect
 from ticketing_common.testing import new_user, published, serve_app, session, wait_until
 from ticketing_common.testing.servers import free_port, mongod, running
+from ticketing_common.values.events import OrderCreated, TicketCreated
+from ticketing_common.values.ids import new_id
 
 BUYER = new_user()
 

@@ -5,13 +5,13 @@ from functools import partial
 
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
+
+from orders.models import SalesTotals, Ticket, TicketAlreadyReserved, cancel, complete
+from orders.use_cases import claim_ticket
 from ticketing_common.values.clock import now
 from ticketing_common.values.errors import NotFound, Unavailable
 from ticketing_common.values.events import TicketCreated
 from ticketing_common.values.ids import new_id
-
-from orders.models import SalesTotals, Ticket, TicketAlreadyReserved, cancel, complete
-from orders.use_cases import claim_ticket
 
 
 async def place(orders, *, ticket_id=None, user_id="buyer", seller_id="seller", ticket_version=1):

@@ -4,6 +4,8 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+
+from ticketing_common.testing import new_user, published, session, wait_until
 from ticketing_common.values.events import (
     OrderCancelled,
     OrderCreated,
@@ -15,8 +17,6 @@ from ticketing_common.values.events import (
     TicketUpdated,
 )
 from ticketing_common.values.ids import new_id
-
-from ticketing_common.testing import new_user, published, session, wait_until
 
 BUYER, SELLER = new_user(), new_user()
 

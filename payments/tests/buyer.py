@@ -3,8 +3,9 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from ticketing_common.clock import now
-from ticketing_common.events import (
+from ticketing_common.testing import new_user, session, wait_until
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import (
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
@@ -12,8 +13,7 @@ from ticketing_common.events import (
     OrderRefunded,
     PricedTicket,
 )
-from ticketing_common.mongo import new_id
-from ticketing_common.testing import new_user, session, wait_until
+from ticketing_common.values.ids import new_id
 
 BUYER = new_user()
 

@@ -12,7 +12,8 @@ from payments.config import Settings
 from payments.main import create
 from payments.repository import Payments
 from stripe_stand_in.testing import StripeApi
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import JWT_KEY, serve_app, wait_until
 from ticketing_common.testing.events import is_listening
 
@@ -42,7 +43,7 @@ async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[h
 
 @pytest_asyncio.fixture
 async def payments(database: Any, bus: Any) -> Payments:
-    repository = Payments(database, Relay(bus))
+    repository = Payments(database, Outbox(), Arrivals(bus))
     await repository.ensure_indexes()
     return repository
 

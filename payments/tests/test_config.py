@@ -3,7 +3,7 @@
 import pytest
 
 from payments.config import Settings
-from ticketing_common.config import load
+from ticketing_common.config import load_settings
 
 GOOD = {
     "MONGO_URI": "mongodb://127.0.0.1:27017/payments",
@@ -20,7 +20,7 @@ def start(monkeypatch):
     def start(**changes):
         for name, value in (GOOD | changes).items():
             monkeypatch.setenv(name, value)
-        return load(Settings, "payments")
+        return load_settings(Settings, "payments")
 
     return start
 

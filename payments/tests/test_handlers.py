@@ -9,9 +9,9 @@ from payment_cases import AUTHORISED, CAPTURED
 from payments.handlers import HANDLERS
 from payments.models import begin, note, observe
 from payments.schedule import task
-from ticketing_common.aggregate import EarlierEventUnderWay
-from ticketing_common.clock import now
-from ticketing_common.events import (
+from ticketing_common.values.aggregate import EarlierEventMissing
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import (
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
@@ -19,7 +19,7 @@ from ticketing_common.events import (
     OrderRefunded,
     PricedTicket,
 )
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
 
 
 def order_events():
@@ -63,7 +63,7 @@ async def test_every_event_may_come_twice_and_late(payments):
 @pytest.mark.parametrize("end", [1, 2], ids=["cancelled", "completed"])
 async def test_an_early_end_is_put_back(payments, end):
     events = order_events()
-    with pytest.raises(EarlierEventUnderWay):
+    with pytest.raises(EarlierEventMissing):
         await handle(payments, events[end])
     await handle(payments, events[0], events[end])
     assert (await payments.of_order(events[0].id)).order_version == 1
@@ -98,7 +98,7 @@ async def test_the_refund_of_a_captured_payment_is_due(payments):
     await paid(payments, created, CAPTURED)
     await handle(payments, completed)
     assert await payments.claim_due("replica") is None
-    with pytest.raises(EarlierEventUnderWay):
+    with pytest.raises(EarlierEventMissing):
         await handle(payments, refunded.model_copy(update={"version": 3}))
     await handle(payments, refunded, refunded)
     payment = await payments.claim_due("replica")

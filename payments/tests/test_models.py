@@ -36,9 +36,9 @@ from payments.models import (
     refuse_unless_payable,
     renew_key,
 )
-from ticketing_common.aggregate import EarlierEventUnderWay
-from ticketing_common.errors import NotYours
-from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
+from ticketing_common.values.aggregate import EarlierEventMissing
+from ticketing_common.values.errors import NotYours
+from ticketing_common.values.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 
 
 def test_the_first_intent_noted_stays():
@@ -115,7 +115,7 @@ def test_what_cannot_be_paid_says_why(payment, user, at, error):
 def test_the_orders_versions_are_followed_one_by_one():
     decided = follow_order(UNPAID, 1, "cancelled")
     assert follow_order(decided, 1, "complete") == decided
-    with pytest.raises(EarlierEventUnderWay):
+    with pytest.raises(EarlierEventMissing):
         follow_order(UNPAID, 2, "cancelled")
 
 

@@ -13,8 +13,9 @@ from payments.handlers import HANDLERS
 from payments.models import begin, note, observe
 from payments.settlement import settle
 from payments.stripe_api import StripeApi
-from ticketing_common.clock import now
-from ticketing_common.events import (
+from ticketing_common.storage.mongo import connect
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import (
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
@@ -22,7 +23,7 @@ from ticketing_common.events import (
     OrderRefunded,
     PricedTicket,
 )
-from ticketing_common.mongo import connect, new_id
+from ticketing_common.values.ids import new_id
 
 
 @pytest.fixture

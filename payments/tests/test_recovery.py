@@ -9,8 +9,8 @@ from payments.main import create
 from payments.models import begin
 from payments.schedule import heard
 from payments.stripe_api import StripeApi
-from ticketing_common.clock import now
 from ticketing_common.testing import serve_app, wait_until
+from ticketing_common.values.clock import now
 
 pytestmark = pytest.mark.usefixtures("_mended")
 

@@ -8,10 +8,11 @@ from payment_cases import AUTHORISED
 
 from payments.models import Payment, begin, follow_order, note, observe
 from payments.repository import Payments
-from ticketing_common.clock import now
-from ticketing_common.mongo import new_id
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import wait_until
+from ticketing_common.values.clock import now
+from ticketing_common.values.ids import new_id
 
 
 async def add(payments, orders):
@@ -132,7 +133,7 @@ async def test_a_start_leaves_what_another_replica_has_leased(payments):
 
 
 async def test_an_event_of_stripe_is_forgotten_after_a_week(database, bus):
-    payments = Payments(database, Relay(bus))
+    payments = Payments(database, Outbox(), Arrivals(bus))
     await payments.ensure_indexes()
     indexes = await database["stripe_events"].index_information()
     assert indexes["at_1"]["expireAfterSeconds"] == 7 * 24 * 3600

@@ -7,11 +7,8 @@ import pytest
 from buyer import BUYER, decide, intents_of, pay, place_order, reaches
 
 from payments.main import create
-from ticketing_common.events import (
-    PaymentCreated,
-    PaymentFailed,
-)
 from ticketing_common.testing import new_user, published, serve_app, session, wait_until
+from ticketing_common.values.events import PaymentCreated, PaymentFailed
 
 NEEDS_THE_BUYER = "pm_card_threeDSecure2Required"
 

@@ -12,10 +12,11 @@ from payments import settlement
 from payments.models import begin, follow_order, note, observe
 from payments.repository import Payments
 from payments.stripe_api import StripeApi
-from ticketing_common.clock import now
-from ticketing_common.mongo import new_id
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import wait_until
+from ticketing_common.values.clock import now
+from ticketing_common.values.ids import new_id
 
 CAPTURE = "POST /v1/payment_intents/{id}/capture"
 
@@ -56,7 +57,7 @@ def replica(database, bus, stripe_api):
     @asynccontextmanager
     async def replica():
         stripe, stopping = StripeApi(stripe_api.key, stripe_api.url), asyncio.Event()
-        running = asyncio.create_task(settlement.run(Payments(database, Relay(bus)), stripe, stopping))
+        running = asyncio.create_task(settlement.run(Payments(database, Outbox(), Arrivals(bus)), stripe, stopping))
         try:
             yield running
         finally:

@@ -8,8 +8,8 @@ import pytest
 from buyer import decide, intents_of, metric, pay, place_order, reaches
 
 from payments.schedule import LONGEST_WAIT
-from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 from ticketing_common.testing import published, wait_until
+from ticketing_common.values.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 
 CREATE = "POST /v1/payment_intents"
 LIST = "GET /v1/payment_intents"

@@ -8,9 +8,9 @@ import pytest
 import stripe
 from buyer import decide, intents_of, metric, pay, place_order, reaches
 
-from ticketing_common.events import PaymentCreated, PaymentFailed
-from ticketing_common.mongo import new_id
 from ticketing_common.testing import published, wait_until
+from ticketing_common.values.events import PaymentCreated, PaymentFailed
+from ticketing_common.values.ids import new_id
 
 NEW_SECRET = "whsec_new"
 

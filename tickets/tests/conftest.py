@@ -11,11 +11,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from ticketing_common.events import TicketUpdated
-from ticketing_common.jetstream import Bus
-from ticketing_common.mongo import new_id
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import JWT_KEY, serve_app
+from ticketing_common.values.events import TicketUpdated
+from ticketing_common.values.ids import new_id
 from tickets.config import Settings
 from tickets.main import create
 from tickets.repository import Tickets
@@ -36,7 +36,7 @@ async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[h
 
 @pytest_asyncio.fixture
 async def tickets(database: Any, bus: Any) -> Tickets:
-    repository = Tickets(database, Relay(bus))
+    repository = Tickets(database, Outbox())
     await repository.ensure_indexes()
     return repository
 

@@ -11,12 +11,11 @@ from decimal import Decimal
 import httpx
 import uvicorn
 
-from ticketing_common import sse
-from ticketing_common.app import Server
-from ticketing_common.events import TicketCreated, TicketUpdated
-from ticketing_common.mongo import new_id
+from ticketing_common.http.server import Server
 from ticketing_common.testing import new_user, serve_app, session, wait_until
-from tickets import feed
+from ticketing_common.values.events import TicketCreated, TicketUpdated
+from ticketing_common.values.ids import new_id
+from tickets import feed, sse
 from tickets.main import create
 
 URL = "/api/tickets/events"

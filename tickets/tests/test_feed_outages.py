@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ticketing_common.jetstream import connected
+from ticketing_common.messaging.bus import open_bus
 from ticketing_common.testing import serve_app, wait_until
 from ticketing_common.testing.servers import free_port, nats_server, running
 from tickets import feed
@@ -24,7 +24,7 @@ def app(settings, own_nats, database, monkeypatch):
 
 
 async def kill(process, listener):
-    """Kill NATS, and wait for a heartbeat: the listener stays connected."""
+    """Kill NATS, and wait for a heartbeat: the listener stays open_bus."""
     process.kill()
     process.wait()
     await listener.wait_for_heartbeat()
@@ -33,7 +33,7 @@ async def kill(process, listener):
 async def wait_until_stream_is_available(bus):
     async def stream():
         try:
-            return await bus.stream()
+            return await bus.stream_info()
         except Exception:
             return None
 
@@ -44,7 +44,7 @@ async def test_listener_misses_nothing_when_nats_is_killed_and_restarted(app, ow
     with running(own_nats) as process:
         async with (
             serve_app(app) as http,
-            connected(own_nats.url, "test") as bus,
+            open_bus(own_nats.url, "test") as bus,
             listen(http) as listener,
         ):
             await update(bus, "before")
@@ -64,7 +64,7 @@ async def test_new_stream_after_a_loss_of_nats_is_read_from_its_start(
     with running(own_nats) as process:
         async with (
             serve_app(app) as http,
-            connected(own_nats.url, "test") as bus,
+            open_bus(own_nats.url, "test") as bus,
             listen(http) as listener,
         ):
             await update(bus, "a", "b")
@@ -87,13 +87,13 @@ async def test_all_streams_end_when_an_older_copy_of_nats_is_restored(
     app, own_nats, tmp_path, listen, update
 ):
     with running(own_nats):
-        async with connected(own_nats.url, "test"):
+        async with open_bus(own_nats.url, "test"):
             pass
     shutil.copytree(tmp_path / "nats", tmp_path / "copy")
     with running(own_nats) as process:
         async with (
             serve_app(app) as http,
-            connected(own_nats.url, "test") as bus,
+            open_bus(own_nats.url, "test") as bus,
             listen(http) as listener,
         ):
             await update(bus, "lost", "lost too")
@@ -116,6 +116,6 @@ async def test_listeners_connect_and_wait_while_nats_is_down_at_the_start(app, o
         async with listen(http) as live, listen(http, "1-1") as unknown:
             await live.wait_for_heartbeat()
             with running(own_nats):
-                async with connected(own_nats.url, "test") as bus:
+                async with open_bus(own_nats.url, "test") as bus:
                     await update(bus, "at last")
                     assert await live.next_titles(1) == await unknown.next_titles(1) == ["at last"]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ticketing_common.jetstream import Bus
+from ticketing_common.messaging.bus import Bus
 from ticketing_common.testing import new_user, serve_app, session, wait_until
 from tickets.feed import Feed
 from tickets.main import create
@@ -92,7 +92,7 @@ async def test_replica_that_has_not_read_the_requested_id_yet_resumes_there(
 async def test_stream_with_an_unknown_id_starts_live(client, bus, listen, update):
     await wait_until_stream_is_read(client)
     await update(bus, "before")
-    created_at = f"{int((await bus.stream()).created.timestamp() * 1000):x}"
+    created_at = f"{int((await bus.stream_info()).created.timestamp() * 1000):x}"
     future, purged = f"{created_at}-999999999", f"{created_at}-0"
     for unknown in ("0", "nonsense", "999999999", "", "1-1", "-", future, purged, b"\xff", "9" * 5000):
         async with listen(client, unknown) as listener:

@@ -5,9 +5,9 @@ from itertools import permutations
 
 import pytest
 
-from ticketing_common.clock import now
-from ticketing_common.errors import NotFound
-from ticketing_common.events import (
+from ticketing_common.values.clock import now
+from ticketing_common.values.errors import NotFound
+from ticketing_common.values.events import (
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
@@ -15,7 +15,7 @@ from ticketing_common.events import (
     OrderRefunded,
     PricedTicket,
 )
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
 from tickets.handlers import HANDLERS
 from tickets.models import Ticket
 

@@ -4,8 +4,8 @@ from itertools import permutations, product
 
 import pytest
 
-from ticketing_common.errors import NotYours
-from ticketing_common.events import TicketCreated, TicketUpdated
+from ticketing_common.values.errors import NotYours
+from ticketing_common.values.events import TicketCreated, TicketUpdated
 from tickets.models import Ticket, TicketReserved, apply_order, edit, event_of, search_words
 
 TICKET = Ticket(id="t" * 24, title="Opera", price_cents=1999, user_id="seller")

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from ticketing_common.events import TicketCreated
 from ticketing_common.testing import new_user, published, serve_app, session, wait_until
 from ticketing_common.testing.servers import free_port, freeze, mongod, running
+from ticketing_common.values.events import TicketCreated
 from tickets.main import create
 
 SELLER = new_user()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
 from tickets.models import Ticket
 
 

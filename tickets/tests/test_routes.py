@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from ticketing_common.clock import now
-from ticketing_common.events import OrderCreated, PricedTicket, TicketCreated, TicketUpdated
-from ticketing_common.mongo import new_id
 from ticketing_common.testing import new_user, published, session, wait_until
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import OrderCreated, PricedTicket, TicketCreated, TicketUpdated
+from ticketing_common.values.ids import new_id
 
 SELLER = new_user()
 TICKET = {"title": "Opera", "price": 19.99}

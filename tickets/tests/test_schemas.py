@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
 from tickets.models import Ticket
 from tickets.schemas import TicketOut, as_json
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ticketing_common.aggregate import Aggregate
-from ticketing_common.errors import MarketError, TooManyTries
+from ticketing_common.values.aggregate import Aggregate
+from ticketing_common.values.errors import MarketError, TooManyAttempts
 
 MAX_FAILURES = 10
 FAILURE_WINDOW = timedelta(minutes=15)
@@ -31,7 +31,7 @@ def normalize_email(email: str) -> str:
 
 
 def check_failure_limit(failures: list[datetime], now: datetime) -> None:
-    """Raise TooManyTries if MAX_FAILURES sign-ins failed within FAILURE_WINDOW before `now`.
+    """Raise TooManyAttempts if MAX_FAILURES sign-ins failed within FAILURE_WINDOW before `now`.
 
     `failures`: the times of the latest failed sign-ins, oldest first, at most MAX_FAILURES of them.
     """
@@ -39,4 +39,4 @@ def check_failure_limit(failures: list[datetime], now: datetime) -> None:
         return
     allowed_at = failures[0] + FAILURE_WINDOW
     if now < allowed_at:
-        raise TooManyTries(retry_after=int((allowed_at - now).total_seconds()) + 1)
+        raise TooManyAttempts(retry_after=int((allowed_at - now).total_seconds()) + 1)

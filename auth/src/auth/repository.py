@@ -6,9 +6,13 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 
 from auth.models import FAILURE_WINDOW, MAX_FAILURES, Account, EmailInUse
-from ticketing_common import idempotency
-from ticketing_common.idempotency import StoredAnswer
-from ticketing_common.mongo import Database, Documents, Duplicate
+from ticketing_common.storage.documents import Documents, DuplicateDocument
+from ticketing_common.storage.idempotency import (
+    IDEMPOTENCY_INDEX,
+    StoredResponse,
+    find_stored_response,
+)
+from ticketing_common.storage.mongo import Database
 
 
 class Accounts:
@@ -20,23 +24,23 @@ class Accounts:
 
     async def ensure_indexes(self) -> None:
         await self._accounts.ensure_indexes(
-            IndexModel([("email", ASCENDING)], unique=True), idempotency.INDEX
+            IndexModel([("email", ASCENDING)], unique=True), IDEMPOTENCY_INDEX
         )
         await self._failures.create_indexes([IndexModel([("until", ASCENDING)], expireAfterSeconds=0)])
 
     async def add(self, account: Account, **derived: Any) -> None:
         """Store a new account; of two concurrent ones with the same email, one.
 
-        `derived`: see idempotency.derive_request. Raises EmailInUse and KeyTaken.
+        `derived`: see request_fields. Raises EmailInUse and KeyTaken.
         """
         try:
             await self._accounts.insert(account, **derived)
-        except Duplicate:
+        except DuplicateDocument:
             raise EmailInUse(field="email") from None
 
-    async def find_answer(self, key: bytes) -> StoredAnswer | None:
+    async def find_answer(self, key: bytes) -> StoredResponse | None:
         """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
-        return await idempotency.find_answer(self._accounts.collection, key)
+        return await find_stored_response(self._accounts.collection, key)
 
     async def find_by_email(self, email: str) -> Account | None:
         return await self._accounts.find(email=email)

@@ -9,19 +9,25 @@ from auth import use_cases
 from auth.config import Settings
 from auth.repository import Accounts
 from auth.schemas import CurrentUserOut, SignedOut, SignIn, SignUp, UserOut
-from ticketing_common.app import api_router, part
-from ticketing_common.auth import OptionalUser, User, end_session, start_session
-from ticketing_common.idempotency import REPEATABLE, IdempotencyKey, answer_once, created, keyed_request
+from ticketing_common.http.app import api_router, app_state
+from ticketing_common.http.idempotency import (
+    IDEMPOTENT_RESPONSES,
+    IdempotencyKey,
+    created_response,
+    read_keyed_request,
+    respond_once,
+)
+from ticketing_common.http.sessions import OptionalUser, User, end_session, start_session
 
 PREFIX = "/api/users"
 router = api_router(PREFIX, "users")
 
 
-AccountsDep = Annotated[Accounts, Depends(part("accounts"))]
-SettingsDep = Annotated[Settings, Depends(part("settings"))]
+AccountsDep = Annotated[Accounts, Depends(app_state("accounts"))]
+SettingsDep = Annotated[Settings, Depends(app_state("settings"))]
 
 
-@router.post("/signup", status_code=201, response_model=UserOut, responses=REPEATABLE)
+@router.post("/signup", status_code=201, response_model=UserOut, responses=IDEMPOTENT_RESPONSES)
 async def sign_up(
     body: SignUp,
     accounts: AccountsDep,
@@ -30,13 +36,13 @@ async def sign_up(
     key: IdempotencyKey = None,
 ) -> Response:
     """Create an account and sign in."""
-    keyed = await keyed_request(request, key, owner=body.email, secret="password")
-    answer = await answer_once(
+    keyed = await read_keyed_request(request, key, owner=body.email, secret="password")
+    answer = await respond_once(
         keyed,
         partial(use_cases.sign_up, accounts, body.email, body.password, keyed),
         partial(use_cases.find_sign_up, accounts, body.email, body.password),
     )
-    response = created(answer)
+    response = created_response(answer)
     user = UserOut.model_validate_json(answer)
     start_session(response, User(user.id, user.email), settings)
     return response

@@ -6,7 +6,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, Secret
 
 from auth.models import Account, normalize_email
-from ticketing_common.wire import Body, Says, Wire
+from ticketing_common.values.wire import ErrorMessage, RequestBody, WireModel
 
 
 def _check_email(text: str) -> str:
@@ -18,27 +18,27 @@ def _check_email(text: str) -> str:
     return normalize_email(text)
 
 
-class SignUp(Body):
+class SignUp(RequestBody):
     email: Annotated[
         str,
         Field(max_length=320, json_schema_extra={"format": "email"}),
         AfterValidator(_check_email),
-        Says("Email must be valid"),
+        ErrorMessage("Email must be valid"),
     ]
     password: Annotated[
         Secret[Annotated[str, Field(min_length=8, max_length=128)]],
-        Says("Password must be between 8 and 128 characters"),
+        ErrorMessage("Password must be between 8 and 128 characters"),
     ]
 
 
-class SignIn(Body):
+class SignIn(RequestBody):
     """Accepts any email and password, so that the response does not reveal which one is wrong."""
 
-    email: Annotated[str, Field(max_length=320), AfterValidator(normalize_email), Says("Email must be valid")]
-    password: Annotated[Secret[Annotated[str, Field(max_length=1024)]], Says("You must supply a password")]
+    email: Annotated[str, Field(max_length=320), AfterValidator(normalize_email), ErrorMessage("Email must be valid")]
+    password: Annotated[Secret[Annotated[str, Field(max_length=1024)]], ErrorMessage("You must supply a password")]
 
 
-class UserOut(Wire):
+class UserOut(WireModel):
     id: str
     email: str
 
@@ -47,9 +47,9 @@ class UserOut(Wire):
         return cls(id=account.id, email=account.email)
 
 
-class CurrentUserOut(Wire):
+class CurrentUserOut(WireModel):
     current_user: UserOut | None
 
 
-class SignedOut(Wire):
+class SignedOut(WireModel):
     """An empty object."""

@@ -6,9 +6,10 @@ from auth.models import Account, InvalidCredentials, check_failure_limit
 from auth.passwords import hash_password, verify_password
 from auth.repository import Accounts
 from auth.schemas import UserOut
-from ticketing_common.clock import now
-from ticketing_common.idempotency import KeyedRequest, KeyReused, StoredAnswer, derive_request
-from ticketing_common.mongo import new_id
+from ticketing_common.http.idempotency import IdempotencyKeyReused
+from ticketing_common.storage.idempotency import KeyedRequest, StoredResponse, request_fields
+from ticketing_common.values.clock import now
+from ticketing_common.values.ids import new_id
 
 
 async def sign_up(
@@ -21,21 +22,21 @@ async def sign_up(
     password_hash = await hash_password(password.get_secret_value())
     account = Account(id=new_id(), email=email, password_hash=password_hash)
     answer = UserOut.of(account).model_dump_json(by_alias=True)
-    await accounts.add(account, **derive_request(request, answer))
+    await accounts.add(account, **request_fields(request, answer))
     return answer
 
 
 async def find_sign_up(
     accounts: Accounts, email: str, password: Secret[str], key: bytes
-) -> StoredAnswer | None:
+) -> StoredResponse | None:
     """The response to an earlier sign-up with this Idempotency-Key.
 
-    A repeated sign-up starts a session, so it needs the password and counts as a sign-in. Raises KeyReused
+    A repeated sign-up starts a session, so it needs the password and counts as a sign-in. Raises IdempotencyKeyReused
     if the password is wrong, and TooManyTries.
     """
     stored = await accounts.find_answer(key)
     if stored and not await authenticate(accounts, email, password):
-        raise KeyReused
+        raise IdempotencyKeyReused
     return stored
 
 

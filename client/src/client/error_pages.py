@@ -5,8 +5,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from client.views import render_page
-from ticketing_common.auth import user_of
-from ticketing_common.errors import ErrorBody
+from ticketing_common.http.sessions import session_user
+from ticketing_common.values.errors import ErrorBody
 
 _HEADINGS = {
     401: "This is somebody else's",
@@ -57,7 +57,7 @@ def _render(request: Request, start: Message, body: bytes) -> ASGIApp:
     return render_page(
         request,
         "error.html",
-        user_of(request),
+        session_user(request),
         status=status,
         headers=dict(headers),
         heading=_HEADINGS.get(status, "Something went wrong"),

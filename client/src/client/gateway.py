@@ -19,11 +19,18 @@ from pydantic import ConfigDict, SecretStr, TypeAdapter
 
 from client.config import Settings
 from client.schemas import Hold, Order, Refund, ResultPage, Sales, StripeConfig, Ticket
-from ticketing_common.auth import COOKIE, User
-from ticketing_common.errors import ErrorBody, ErrorDetail, NotFound, NotSignedIn, NotYours, Unavailable
-from ticketing_common.idempotency import HEADER as IDEMPOTENCY_KEY
-from ticketing_common.logs import get_logger
-from ticketing_common.tracing import traceparent
+from ticketing_common.http.idempotency import HEADER as IDEMPOTENCY_KEY
+from ticketing_common.http.sessions import COOKIE, User
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.observability.tracing import traceparent
+from ticketing_common.values.errors import (
+    ErrorBody,
+    ErrorDetail,
+    NotFound,
+    NotSignedIn,
+    NotYours,
+    Unavailable,
+)
 
 Service = Literal["auth", "tickets", "orders", "payments"]
 

@@ -9,22 +9,16 @@ from client.gateway import ServiceConnections
 from client.routes import router
 from client.security import SecurityHeaders
 from client.views import redirect_to_sign_in
-from ticketing_common.app import Parts, create_app, serve
-from ticketing_common.config import load
-from ticketing_common.errors import NotSignedIn
+from ticketing_common.http.app import create_app
+from ticketing_common.service import run_service
+from ticketing_common.values.errors import NotSignedIn
 
 
 def create(settings: Settings) -> FastAPI:
     connections = ServiceConnections(settings)
+    # No readiness checks: the site is useful while a service is down.
     app = create_app(
-        Parts(
-            name="client",
-            settings=settings,
-            router=router,
-            state={"connections": connections},
-            # No readiness checks: the site is useful while a service is down.
-            close=[connections.close],
-        )
+        "client", settings, router=router, state={"connections": connections}, close=[connections.close]
     )
     app.add_exception_handler(NotSignedIn, redirect_to_sign_in)
     app.add_middleware(ErrorPages)
@@ -34,8 +28,7 @@ def create(settings: Settings) -> FastAPI:
 
 
 def main() -> None:
-    settings = load(Settings, "client")
-    serve(create(settings), settings)
+    run_service("client", Settings, create)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ticketing_common.errors import ErrorDetail
-from ticketing_common.idempotency import KeyReused
+from ticketing_common.http.idempotency import IdempotencyKeyReused
+from ticketing_common.values.errors import ErrorDetail
 
 NOTICES = {
     "listed": "Your ticket is for sale.",
@@ -40,7 +40,7 @@ _LONGER_MESSAGES = {
     "Ticket is already reserved": (
         "Somebody else was faster: this ticket is taken. If they don't pay in time, it goes back on sale."
     ),
-    KeyReused.message: (
+    IdempotencyKeyReused.message: (
         "This form was sent before with other details, and that worked: see your sales and orders. "
         "What you sent now was not done. If you want it as well, send the form again."
     ),

@@ -5,14 +5,14 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime
 
-from ticketing_common.events import Reason, Status
-from ticketing_common.money import Dollars
-from ticketing_common.wire import Wire
+from ticketing_common.values.events import CancellationReason, OrderStatus
+from ticketing_common.values.money import Dollars
+from ticketing_common.values.wire import WireModel
 
 T = TypeVar("T")
 
 
-class Ticket(Wire):
+class Ticket(WireModel):
     id: str
     title: str
     price: Dollars
@@ -27,23 +27,23 @@ class Ticket(Wire):
         return _creation_time(self.id)
 
 
-class Hold(Wire):
+class Hold(WireModel):
     """Whether a ticket is reserved, and until when."""
 
     status: Literal["free", "reserved", "sold"]
     until: AwareDatetime | None
 
 
-class OrderedTicket(Wire):
+class OrderedTicket(WireModel):
     id: str
     title: str
     price: Dollars
 
 
-class Order(Wire):
+class Order(WireModel):
     id: str
-    status: Status
-    reason: Reason | None
+    status: OrderStatus
+    reason: CancellationReason | None
     expires_at: AwareDatetime
     ticket: OrderedTicket
 
@@ -52,23 +52,23 @@ class Order(Wire):
         return _creation_time(self.id)
 
 
-class Refund(Wire):
+class Refund(WireModel):
     status: Literal["pending", "done", "failed"]
 
 
-class Sales(Wire):
+class Sales(WireModel):
     reserved: int
     sold: int
     earnings: Dollars
     orders: list[Order]
 
 
-class StripeConfig(Wire):
+class StripeConfig(WireModel):
     publishable_key: str
     stripe_js: str
 
 
-class ResultPage(Wire, Generic[T]):
+class ResultPage(WireModel, Generic[T]):
     """One page of a list."""
 
     items: list[T]

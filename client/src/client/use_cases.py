@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from client.gateway import Gateway, RequestRejected
 from client.schemas import Hold, Order, Refund, ResultPage, Sales, StripeConfig, Ticket
-from ticketing_common.errors import MarketError, Unavailable
+from ticketing_common.values.errors import MarketError, Unavailable
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse, Response
 
 from client.messages import NOTICES
-from ticketing_common.auth import User
-from ticketing_common.clock import now
-from ticketing_common.idempotency import is_well_formed
+from ticketing_common.http.idempotency import is_well_formed
+from ticketing_common.http.sessions import User
+from ticketing_common.values.clock import now
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 

@@ -1,1 +1,1 @@
-"""What every Ticketing service is built from; each module opens with what it owns."""
+"""What every Ticketing service needs at run time; README.md shows the layers."""

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment; what is missing or wrong is named, and the start stops."""
+"""Settings from environment variables. At start-up a process exits if one is missing or invalid."""
 
 import re
 import sys
@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ticketing_common.logs import LogFormat, redact_output
-from ticketing_common.redaction import hide_value
+from ticketing_common.observability.logs import LogFormat, redact_output
+from ticketing_common.observability.redaction import hide_value
 
 S = TypeVar("S", bound="Settings")
 T = TypeVar("T", str, list[str])
@@ -23,8 +23,8 @@ _NATS_SERVER = rf"(?:nats|tls|wss?)://{_USER}{_HOST}/?"
 _REDIS_URL = rf"rediss?://{_USER}{_HOST}(?:/[0-9]*)?(?:\?\S*)?|unix://\S+"
 
 
-def matches(pattern: str, form: str) -> AfterValidator:
-    """Refuses a value, or a list with one, that has another form. The message does not contain the value."""
+def must_match(pattern: str, form: str) -> AfterValidator:
+    """Validates the form of a string or of all strings in a list. The error does not contain the value."""
     whole = re.compile(pattern)
 
     def check(value: T) -> T:
@@ -42,7 +42,7 @@ def _hide(secret: str) -> str:
 
 
 def _hide_credentials(urls: str) -> str:
-    """Of one URL or several, comma-separated. A user without a password is a token."""
+    """Hides the credentials in comma-separated URLs. A user without a password is a token."""
     for url in urls.split(",") if urls.startswith(("nats", "tls", "ws")) else [urls]:
         parts = urlsplit(url)
         credential = parts.password or parts.username or ""
@@ -51,41 +51,43 @@ def _hide_credentials(urls: str) -> str:
     return urls
 
 
-_PRINTABLE = matches(r"[^\x00-\x1f\x7f]+", "without line breaks and other control characters")
+_PRINTABLE = must_match(r"[^\x00-\x1f\x7f]+", "without line breaks and other control characters")
 
 Secret = Annotated[str, Field(min_length=1), AfterValidator(_hide), _PRINTABLE]
-"""A value that must be there, and is hidden in everything that the process writes."""
+"""A required value that is hidden in everything the process writes."""
 
-Keys = Annotated[
+SecretList = Annotated[
     list[Secret],
     NoDecode,
     BeforeValidator(lambda value: [k.strip() for k in value.split(",") if k.strip()]),
     Field(min_length=1),
 ]
-"""Several secrets, comma-separated: the first is used, all are accepted (rotation)."""
+"""Secrets, comma-separated: the first one signs, all are accepted (for rotation)."""
 
 _Url = Annotated[str, Field(min_length=1), _PRINTABLE]
 
 MongoUri = Annotated[
     _Url,
-    matches(_MONGO_URI, "mongodb://host:port/database or mongodb+srv://host/database"),
+    must_match(_MONGO_URI, "mongodb://host:port/database or mongodb+srv://host/database"),
     AfterValidator(_hide_credentials),
 ]
 NatsUrl = Annotated[
     _Url,
-    matches(rf"{_NATS_SERVER}(?:,{_NATS_SERVER})*", "nats://host:port"),
+    must_match(rf"{_NATS_SERVER}(?:,{_NATS_SERVER})*", "nats://host:port"),
     AfterValidator(_hide_credentials),
 ]
-RedisUrl = Annotated[_Url, matches(_REDIS_URL, "redis://host:port/number"), AfterValidator(_hide_credentials)]
+RedisUrl = Annotated[
+    _Url, must_match(_REDIS_URL, "redis://host:port/number"), AfterValidator(_hide_credentials)
+]
 
 
 class Settings(BaseSettings):
-    """What every service is told. Field names in upper case are the environment variables."""
+    """The settings of every service. The environment variables are the field names in upper case."""
 
     model_config = SettingsConfigDict(
         frozen=True,
         env_ignore_empty=True,
-        str_strip_whitespace=True,  # a secret that was made from a file ends in a line break
+        str_strip_whitespace=True,  # a secret that was read from a file may end in a line break
         hide_input_in_errors=True,
     )
 
@@ -99,31 +101,33 @@ class Settings(BaseSettings):
 
 
 class MongoSettings(Settings):
-    """For the services that keep something."""
+    """For services with a database."""
 
     mongo_uri: MongoUri
-    """With the database's name as its path: mongodb://host:27017/orders"""
+    """The path is the name of the database: mongodb://host:27017/orders"""
 
 
 class NatsSettings(Settings):
-    """For the services that publish or follow events."""
+    """For services that publish or consume events."""
 
     nats_url: NatsUrl
     nats_replicas: int = Field(1, ge=1, le=5)
-    """How many servers keep the stream; the same for every service, for each of them makes sure of it."""
+    """Number of NATS servers that store the stream. The same for all services, because each of them applies
+    it."""
     nats_max_bytes: int = Field(-1, ge=-1)
-    """Bytes that the stream may take on each server, the same for every service; -1: no limit of its own."""
+    """Maximum size of the stream in bytes on each server, the same for all services; -1: no limit of its
+    own."""
 
 
 class SessionSettings(Settings):
-    """For the services that know who is asking."""
+    """For services with signed-in users."""
 
-    jwt_key: Keys
+    jwt_key: SecretList
     cookie_secure: bool = True
 
 
-def load(kind: type[S], service: str) -> S:
-    """The settings from the environment; else says what is missing or wrong, and exits with status 1."""
+def load_settings(kind: type[S], service: str) -> S:
+    """Reads the settings. If a variable is missing or invalid, prints its name and exits with status 1."""
     redact_output()
     try:
         return kind()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from expiration.models import Entry, begin, settle
 from expiration.pending import PendingJobs
 from expiration.repository import Ledger
-from ticketing_common.clock import now
-from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated
-from ticketing_common.listener import Handlers
+from ticketing_common.messaging.listener import Handlers
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from datetime import timedelta
 
 from expiration.metrics import LATE_SECONDS, PUBLISHED
 from expiration.repository import Ledger
-from ticketing_common import jetstream, mongo
-from ticketing_common.clock import now
-from ticketing_common.events import ExpirationComplete
-from ticketing_common.jetstream import Bus
-from ticketing_common.logs import get_logger
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.storage.mongo import MONGO_UNAVAILABLE
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import ExpirationComplete
 
 _BATCH = 500
 _ACKNOWLEDGED_WITHIN = 2.0
@@ -48,7 +48,7 @@ class Publisher:
             try:
                 is_overdue = await self._ledger.has_due(now() - _OVERDUE)
                 was_down = False
-            except mongo.DOWN as error:
+            except MONGO_UNAVAILABLE as error:
                 if not was_down:
                     log.warning("the ledger is out of reach", reason=str(error)[:200])
                 is_overdue, was_down = False, True
@@ -77,7 +77,7 @@ class Publisher:
                     if len(published) < len(due):
                         log.warning("nats did not take every expiry", left=len(due) - len(published))
                         break
-            except mongo.DOWN as error:
+            except MONGO_UNAVAILABLE as error:
                 log.warning("the ledger is out of reach", reason=str(error)[:200])
             if count:
                 log.info(
@@ -113,6 +113,6 @@ async def _publish(order_ids: Iterable[str], bus: Bus) -> list[str]:
         task.cancel()
     for task in done:
         error = task.exception()
-        if error and not isinstance(error, jetstream.DOWN):
+        if error and not isinstance(error, NATS_UNAVAILABLE):
             raise error
     return [tasks[task] for task in done if not task.exception()]

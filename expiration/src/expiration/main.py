@@ -1,4 +1,4 @@
-"""The composition root of the expiration service: it follows the orders; the worker runs beside it."""
+"""The composition root of the expiration service, which consumes orders; the worker is a process of its own."""
 
 import asyncio
 from functools import partial
@@ -11,40 +11,30 @@ from expiration.pending import PendingJobs
 from expiration.reconcile import reconcile
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
-from ticketing_common import mongo
-from ticketing_common.app import Parts, create_app, serve
-from ticketing_common.config import load
-from ticketing_common.dead_letters import DeadLetters
-from ticketing_common.jetstream import Bus
-from ticketing_common.listener import Listener
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.service import create_service, run_service
+from ticketing_common.storage.mongo import connect
 
 
 def create(settings: Settings) -> FastAPI:
-    database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "expiration", settings.nats_replicas, settings.nats_max_bytes)
+    database = connect(settings.mongo_uri)
     ledger = Ledger(database)
     schedule = Schedule(settings.redis_url)
     jobs = PendingJobs(schedule)
-    listener = Listener(bus, "expiration", HANDLERS, Expirations(ledger, jobs), DeadLetters(database))
-    return create_app(
-        Parts(
-            name="expiration",
-            settings=settings,
-            prepare=[ledger.ensure_indexes],
-            jobs=[listener.run, partial(reconcile, ledger, schedule, jobs)],
-            checks={
-                "mongo": partial(mongo.ping, database),
-                "nats": bus.ping,
-                "redis": partial(asyncio.to_thread, schedule.ping),
-            },
-            close=[bus.close],
-        )
+    return create_service(
+        "expiration",
+        settings,
+        database=database,
+        bus=Bus.from_settings(settings, "expiration"),
+        consumes=(HANDLERS, Expirations(ledger, jobs)),
+        prepare=[ledger.ensure_indexes],
+        jobs=[partial(reconcile, ledger, schedule, jobs)],
+        checks={"redis": partial(asyncio.to_thread, schedule.ping)},
     )
 
 
 def main() -> None:
-    settings = load(Settings, "expiration")
-    serve(create(settings), settings)
+    run_service("expiration", Settings, create)
 
 
 if __name__ == "__main__":

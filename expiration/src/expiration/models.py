@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ticketing_common.aggregate import Aggregate
+from ticketing_common.values.aggregate import Aggregate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from expiration.metrics import OVERDUE_SECONDS, RESCHEDULED
 from expiration.pending import PendingJobs
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
-from ticketing_common import mongo
-from ticketing_common.clock import now
-from ticketing_common.logs import get_logger
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.storage.mongo import MONGO_UNAVAILABLE
+from ticketing_common.values.clock import now
 
 _WRITE_EVERY = 0.05
 _MEASURE_EVERY = 2.0
@@ -53,7 +53,7 @@ async def _repeat(step: Callable[[], Awaitable[None]], seconds: float, stopping:
         try:
             await step()
             was_down = False
-        except (*mongo.DOWN, RedisError) as error:
+        except (*MONGO_UNAVAILABLE, RedisError) as error:
             if not was_down:
                 log.warning("cannot reconcile while a store is down", reason=str(error)[:200])
             was_down = True

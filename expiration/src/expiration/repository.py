@@ -8,7 +8,8 @@ import pymongo
 from pymongo import ASCENDING, IndexModel
 
 from expiration.models import Entry
-from ticketing_common.mongo import Database, Documents
+from ticketing_common.storage.documents import Documents
+from ticketing_common.storage.mongo import Database
 
 KEPT = timedelta(days=7)
 """How long a settled entry stays, so that a late event of its order finds it."""
@@ -36,7 +37,7 @@ class Ledger:
         self, order_id: str, version: int, evolve: Callable[[Entry | None], Entry]
     ) -> Entry | None:
         """Apply an event of an order; None for a duplicate. Raises EarlierEventUnderWay."""
-        return await self._entries.follow(order_id, version, evolve)
+        return await self._entries.apply_change(order_id, version, evolve)
 
     async def due(self, moment: datetime, limit: int) -> dict[str, datetime]:
         """The orders that have expired by `moment` and have not been told of: id to time, oldest first."""

@@ -22,11 +22,10 @@ from expiration.config import Settings
 from expiration.jobs import CONNECTIONS, Connections, Publisher
 from expiration.repository import Ledger
 from expiration.schedule import Schedule
-from ticketing_common import mongo
-from ticketing_common.app import Parts, create_app, serve
-from ticketing_common.config import load
-from ticketing_common.jetstream import Bus
-from ticketing_common.logs import get_logger
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.service import create_service, run_service
+from ticketing_common.storage.mongo import connect
 
 _TICK = 0.05
 _RETRY = 0.5
@@ -42,22 +41,17 @@ class _Worker(SimpleWorker):
 
 
 def create(settings: Settings) -> FastAPI:
-    bus = Bus(settings.nats_url, "expiration-worker", settings.nats_replicas, settings.nats_max_bytes)
-    database = mongo.connect(settings.mongo_uri)
+    bus = Bus.from_settings(settings, "expiration-worker")
+    database = connect(settings.mongo_uri)
     schedule = Schedule(settings.redis_url)
     publisher = Publisher(Ledger(database), bus)
-    return create_app(
-        Parts(
-            name="expiration-worker",
-            settings=settings,
-            jobs=[partial(_run_jobs, publisher, bus, schedule), publisher.publish_overdue],
-            checks={
-                "mongo": partial(mongo.ping, database),
-                "nats": bus.ping,
-                "redis": partial(asyncio.to_thread, schedule.ping),
-            },
-            close=[bus.close],
-        )
+    return create_service(
+        "expiration-worker",
+        settings,
+        database=database,
+        bus=bus,
+        jobs=[partial(_run_jobs, publisher, bus, schedule), publisher.publish_overdue],
+        checks={"redis": partial(asyncio.to_thread, schedule.ping)},
     )
 
 
@@ -114,11 +108,9 @@ def _work_while_redis_answers(worker: _Worker, schedule: Schedule, stopping: thr
 
 
 def main() -> None:
-    settings = load(Settings, "expiration worker")
-    app = create(settings)
     logging.getLogger("rq").setLevel(logging.WARNING)  # a line or two a job
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    serve(app, settings)
+    run_service("expiration worker", Settings, create)
 
 
 if __name__ == "__main__":

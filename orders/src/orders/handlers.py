@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from orders.models import Refund, Ticket, cancel, complete, expire
+from orders.repository import Orders
 from ticketing_common.messaging.listener import Handlers
 from ticketing_common.values.clock import now
 from ticketing_common.values.events import (
@@ -14,9 +16,6 @@ from ticketing_common.values.events import (
     TicketUpdated,
 )
 from ticketing_common.values.money import to_cents
-
-from orders.models import Refund, Ticket, cancel, complete, expire
-from orders.repository import Orders
 
 
 async def on_ticket_changed(event: TicketCreated | TicketUpdated, orders: Orders) -> None:

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from orders.models import Order, Refund, SalesTotals, Ticket, event_of, update_refund
 from ticketing_common.messaging.arrivals import Arrivals
-from ticketing_common.messaging.relay import Relay
 from ticketing_common.storage.documents import DocumentNotFound, Documents, DuplicateDocument
 from ticketing_common.storage.idempotency import (
     IDEMPOTENCY_INDEX,
@@ -14,20 +15,19 @@ from ticketing_common.storage.idempotency import (
     find_stored_response,
 )
 from ticketing_common.storage.mongo import Database
+from ticketing_common.storage.outbox import Outbox
 from ticketing_common.values.errors import NotFound
 from ticketing_common.values.events import OrderStatus
-
-from orders.models import Order, Refund, SalesTotals, Ticket, event_of, update_refund
 
 
 class Orders:
     """Orders, our copies of tickets, and the outcomes of refunds."""
 
-    def __init__(self, database: Database, relay: Relay) -> None:
+    def __init__(self, database: Database, outbox: Outbox, arrivals: Arrivals) -> None:
         self._orders = Documents(database, "orders", Order, outbox=outbox, event_of=event_of)
         self._tickets = Documents(database, "tickets", Ticket)
         self._refunds = Documents(database, "refunds", Refund)
-        self.arrivals = Arrivals(relay.bus)
+        self._arrivals = arrivals
 
     async def ensure_indexes(self) -> None:
         await self._orders.ensure_indexes(
@@ -103,7 +103,7 @@ class Orders:
         `user_id`: the user of the request, None for an anonymous one. Raises NotFound and Unavailable.
         """
         look_up = partial(self._tickets.find, id=ticket_id)
-        ticket = await self.arrivals.find_or_wait(ticket_id, look_up, user_id=user_id)
+        ticket = await self._arrivals.find_or_wait(ticket_id, look_up, user_id=user_id)
         if ticket is None:
             raise NotFound("ticket")
         return ticket
@@ -115,7 +115,7 @@ class Orders:
         """
         before = await self._tickets.replace_if_newer(ticket)
         if before is None:
-            await self.arrivals.notify(ticket.id)
+            await self._arrivals.notify(ticket.id)
             return
         # Repeated for a duplicate event: a redelivery repairs a crash between the two writes.
         if before.seller_id is None or before.version >= ticket.version:

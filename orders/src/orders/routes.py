@@ -5,6 +5,11 @@ from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
+
+from orders import use_cases
+from orders.config import Settings
+from orders.repository import Orders
+from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
 from ticketing_common.http.app import api_router, app_state
 from ticketing_common.http.idempotency import (
     IDEMPOTENT_RESPONSES,
@@ -15,11 +20,6 @@ from ticketing_common.http.idempotency import (
 )
 from ticketing_common.http.pagination import Cursor, paginate
 from ticketing_common.http.sessions import CurrentUser
-
-from orders import use_cases
-from orders.config import Settings
-from orders.repository import Orders
-from orders.schemas import HoldOut, OrderIn, OrderOut, OrdersOut, RefundOut, SalesOut
 
 PREFIX = "/api/orders"
 router = api_router(PREFIX, "orders")

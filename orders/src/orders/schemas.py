@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 from pydantic.json_schema import SkipJsonSchema
+
+from orders.models import Hold, Order, Refund, SalesTotals
 from ticketing_common.values.events import CancellationReason, OrderStatus
 from ticketing_common.values.money import Dollars, to_dollars
 from ticketing_common.values.wire import ErrorMessage, RequestBody, WireModel
-
-from orders.models import Hold, Order, Refund, SalesTotals
 
 
 class OrderIn(RequestBody):

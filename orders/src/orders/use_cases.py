@@ -2,11 +2,6 @@
 
 from datetime import timedelta
 
-from ticketing_common.storage.idempotency import KeyedRequest, request_fields
-from ticketing_common.values.clock import now
-from ticketing_common.values.errors import NotYours
-from ticketing_common.values.ids import new_id
-
 from orders.models import (
     Hold,
     Order,
@@ -22,6 +17,10 @@ from orders.models import (
 )
 from orders.repository import Orders
 from orders.schemas import OrderOut
+from ticketing_common.storage.idempotency import KeyedRequest, request_fields
+from ticketing_common.values.clock import now
+from ticketing_common.values.errors import NotYours
+from ticketing_common.values.ids import new_id
 
 
 async def place_order(

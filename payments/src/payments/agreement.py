@@ -2,7 +2,7 @@
 
 from payments.metrics import DISAGREEMENTS
 from payments.models import Payment, PaymentStatus, Seen, order_has_ended
-from ticketing_common.logs import get_logger
+from ticketing_common.observability.logs import get_logger
 
 log = get_logger(__name__)
 

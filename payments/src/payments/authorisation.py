@@ -20,8 +20,8 @@ from payments.models import (
 from payments.repository import Payments
 from payments.schedule import begun_again
 from payments.stripe_api import StripeApi, StripeBusy, StripeUnavailable
-from ticketing_common.clock import now
-from ticketing_common.errors import MarketError
+from ticketing_common.values.clock import now
+from ticketing_common.values.errors import MarketError
 
 _BUDGET = 9.5
 """Seconds that a buyer is kept waiting at most; what is in doubt then is looked into by settlement.py."""

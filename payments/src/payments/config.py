@@ -2,11 +2,18 @@
 
 from typing import Annotated
 
-from ticketing_common.config import Keys, MongoSettings, NatsSettings, Secret, SessionSettings, matches
+from ticketing_common.config import (
+    MongoSettings,
+    NatsSettings,
+    Secret,
+    SecretList,
+    SessionSettings,
+    must_match,
+)
 
 StripeKey = Annotated[
     Secret,
-    matches(
+    must_match(
         r"[sr]k_(live|test)_\w+", "a secret key (sk_...) or a restricted key (rk_...) of Stripe, live or test"
     ),
 ]
@@ -15,11 +22,11 @@ StripeKey = Annotated[
 class Settings(MongoSettings, NatsSettings, SessionSettings):
     stripe_key: StripeKey
     stripe_webhook_secret: Annotated[
-        Keys, matches(r"whsec_[\w+/=-]+", "signing secrets of Stripe (whsec_...), comma-separated")
+        SecretList, must_match(r"whsec_[\w+/=-]+", "signing secrets of Stripe (whsec_...), comma-separated")
     ]
     """What Stripe signs its events with; several while it is rolled."""
     stripe_publishable_key: Annotated[
-        str, matches(r"pk_(live|test)_\w+", "a publishable key (pk_...) of Stripe, live or test")
+        str, must_match(r"pk_(live|test)_\w+", "a publishable key (pk_...) of Stripe, live or test")
     ]
     """The key that browsers get, which is public."""
     stripe_api_base: str = "https://api.stripe.com"

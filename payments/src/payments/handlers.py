@@ -4,10 +4,10 @@ from functools import partial
 
 from payments.models import Payment, follow_order
 from payments.repository import Payments
-from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
-from ticketing_common.listener import Handlers
-from ticketing_common.money import to_cents
-from ticketing_common.mongo import new_id
+from ticketing_common.messaging.listener import Handlers
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
+from ticketing_common.values.ids import new_id
+from ticketing_common.values.money import to_cents
 
 
 async def on_order_created(event: OrderCreated, payments: Payments) -> None:

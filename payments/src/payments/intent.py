@@ -5,7 +5,7 @@ from functools import partial
 from payments.models import Payment, Seen, may_have_lost_an_intent, note, renew_key
 from payments.repository import Payments
 from payments.stripe_api import StripeApi, StripeUnavailable
-from ticketing_common.clock import now
+from ticketing_common.values.clock import now
 
 
 async def make_intent(payment: Payment, payments: Payments, stripe: StripeApi) -> tuple[Payment, Seen]:

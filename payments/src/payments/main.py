@@ -9,47 +9,39 @@ from payments.config import Settings
 from payments.handlers import HANDLERS
 from payments.repository import Payments
 from payments.stripe_api import StripeApi
-from ticketing_common import mongo
-from ticketing_common.app import Parts, create_app, serve
-from ticketing_common.config import load
-from ticketing_common.dead_letters import DeadLetters
-from ticketing_common.jetstream import Bus
-from ticketing_common.listener import Listener
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.service import create_service, run_service
+from ticketing_common.storage.mongo import connect
+from ticketing_common.storage.outbox import Outbox
 
 
 def create(settings: Settings) -> FastAPI:
-    database = mongo.connect(settings.mongo_uri)
-    bus = Bus(settings.nats_url, "payments", settings.nats_replicas, settings.nats_max_bytes)
-    relay = Relay(bus)
-    payments = Payments(database, relay)
+    database = connect(settings.mongo_uri)
+    bus = Bus.from_settings(settings, "payments")
+    outbox = Outbox()
+    arrivals = Arrivals(bus)
+    payments = Payments(database, outbox, arrivals)
     stripe = StripeApi(settings.stripe_key, settings.stripe_api_base)
-    # Connections of its own: settlements that hang take none from the buyers' calls.
+    # Connections of its own, so that settlements that hang take none from the buyers' calls.
     settling = StripeApi(settings.stripe_key, settings.stripe_api_base)
-    listener = Listener(bus, "payments", HANDLERS, payments, DeadLetters(database))
-    return create_app(
-        Parts(
-            name="payments",
-            settings=settings,
-            router=routes.router,
-            docs=routes.PREFIX,
-            state={"payments": payments, "stripe": stripe},
-            prepare=[payments.ensure_indexes, payments.open_all],
-            jobs=[
-                relay.run,
-                listener.run,
-                payments.arrivals.run,
-                partial(settlement.run, payments, settling),
-            ],
-            checks={"mongo": partial(mongo.ping, database), "nats": bus.ping},
-            close=[bus.close, stripe.close, settling.close],
-        )
+    return create_service(
+        "payments",
+        settings,
+        database=database,
+        bus=bus,
+        outbox=outbox,
+        consumes=(HANDLERS, payments),
+        router=routes.router,
+        state={"payments": payments, "stripe": stripe},
+        prepare=[payments.ensure_indexes, payments.open_all],
+        jobs=[arrivals.run, partial(settlement.run, payments, settling)],
+        close=[stripe.close, settling.close],
     )
 
 
 def main() -> None:
-    settings = load(Settings, "payments")
-    serve(create(settings), settings)
+    run_service("payments", Settings, create)
 
 
 if __name__ == "__main__":

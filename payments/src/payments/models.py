@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ticketing_common.aggregate import Aggregate, follows
-from ticketing_common.errors import MarketError, NotFound, NotYours
-from ticketing_common.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
+from ticketing_common.values.aggregate import Aggregate, is_next_version
+from ticketing_common.values.errors import MarketError, NotFound, NotYours
+from ticketing_common.values.events import PaymentCreated, PaymentFailed, PaymentRefunded, PaymentRefundFailed
 
 PaymentStatus = Literal[
     "unpaid", "begun", "authorised", "failed", "captured", "voided", "refunded", "refund_failed"
@@ -101,7 +101,7 @@ class Seen:
 
 def follow_order(payment: Payment, version: int, status: OrderStatus) -> Payment:
     """The payment after the order's event of that version. Raises EarlierEventUnderWay."""
-    if not follows(version, payment.order_version):
+    if not is_next_version(version, payment.order_version):
         return payment
     return payment.evolve(order_version=version, order_status=status)
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from bson import ObjectId
 from pydantic import Field
 
 from payments.agreement import disagreements
@@ -22,12 +23,13 @@ from payments.models import Payment, Seen
 from payments.repository import Payments
 from payments.schedule import is_overdue, task
 from payments.stripe_api import StripeApi, StripeUnavailable
-from ticketing_common import mongo
-from ticketing_common.clock import now
-from ticketing_common.config import MongoSettings, MongoUri, load
-from ticketing_common.jetstream import Bus
-from ticketing_common.logs import configure_logs
-from ticketing_common.outbox import Relay
+from ticketing_common.config import MongoSettings, MongoUri, load_settings
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.observability.logs import configure_logs
+from ticketing_common.storage.mongo import MONGO_UNAVAILABLE, Database, connect
+from ticketing_common.storage.outbox import Outbox
+from ticketing_common.values.clock import now
 
 _PAGE = 100
 _AT_ONCE = timedelta(hours=1)
@@ -59,7 +61,7 @@ class Sale(NamedTuple):
 class Books:
     """What there is to compare, read by the page."""
 
-    def __init__(self, payments: Payments, stripe: StripeApi, orders: "mongo.Database | None") -> None:
+    def __init__(self, payments: Payments, stripe: StripeApi, orders: Database | None) -> None:
         self._payments = payments
         self._stripe = stripe
         self._orders = None if orders is None else orders["orders"]
@@ -83,7 +85,7 @@ class Books:
                 yield await self._beside(page)
                 page = []
         yield await self._beside(page)
-        first, last = mongo.first_id(since), mongo.first_id(until)
+        first, last = _first_id(since), _first_id(until)
         after = first
         while payments := await self._payments.page(after, last, _PAGE):
             after = payments[-1].id
@@ -186,22 +188,29 @@ async def main() -> int:
     parser.add_argument("--until", type=_time, default=None, help="ISO 8601, UTC; now")
     arguments = parser.parse_args()
     try:
-        settings = load(ReconcileSettings, "payments.reconcile")
+        settings = load_settings(ReconcileSettings, "payments.reconcile")
     except SystemExit:
         return 2
     configure_logs("error", "console", "payments.reconcile")
     stripe = StripeApi(settings.stripe_key, settings.stripe_api_base)
     # Nothing is published: the relay never runs.
-    payments = Payments(mongo.connect(settings.mongo_uri), Relay(Bus("", "payments.reconcile")))
-    orders = mongo.connect(settings.mongo_uri_orders) if settings.mongo_uri_orders else None
+    payments = Payments(
+        connect(settings.mongo_uri), Outbox(), Arrivals(Bus("", "payments.reconcile"))
+    )
+    orders = connect(settings.mongo_uri_orders) if settings.mongo_uri_orders else None
     try:
         until = arguments.until or now() + timedelta(seconds=1)
         return 1 if await reconcile(Books(payments, stripe, orders), arguments.since, until) else 0
-    except (StripeUnavailable, *mongo.DOWN) as error:
+    except (StripeUnavailable, *MONGO_UNAVAILABLE) as error:
         print(f"It could not look: {error}. Try again when Stripe and MongoDB answer.", file=sys.stderr)
         return 2
     finally:
         await stripe.close()
+
+
+def _first_id(at: datetime) -> str:
+    """The smallest id that can have been created in that second."""
+    return str(ObjectId.from_datetime(at))
 
 
 def _time(text: str) -> datetime:

@@ -10,11 +10,12 @@ from pymongo import ASCENDING, IndexModel, WriteConcern
 
 from payments.models import NoSuchOrder, Payment, PaymentStatus, announce
 from payments.schedule import scheduled
-from ticketing_common.aggregate import EarlierEventUnderWay
-from ticketing_common.arrivals import Arrivals
-from ticketing_common.clock import now
-from ticketing_common.mongo import Database, Documents, Duplicate, Missing
-from ticketing_common.outbox import Relay
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.storage.documents import DocumentNotFound, Documents, DuplicateDocument
+from ticketing_common.storage.mongo import Database
+from ticketing_common.storage.outbox import Outbox
+from ticketing_common.values.aggregate import EarlierEventMissing
+from ticketing_common.values.clock import now
 
 _TIME = {"$type": "date"}
 _EVENTS_KEPT = timedelta(days=7)
@@ -26,10 +27,10 @@ LEASE = timedelta(seconds=3)
 class Payments:
     """The payments, and the ids of Stripe's events that have taken effect."""
 
-    def __init__(self, database: Database, relay: Relay) -> None:
-        self._payments = Documents(database, "payments", Payment, relay=relay, announce=announce)
+    def __init__(self, database: Database, outbox: Outbox, arrivals: Arrivals) -> None:
+        self._payments = Documents(database, "payments", Payment, outbox=outbox, event_of=announce)
         self._events = database["stripe_events"]
-        self.arrivals = Arrivals(relay.bus)
+        self._arrivals = arrivals
         self.something_open = asyncio.Event()
         """Set by each change of this process after which Stripe is to be dealt with at once."""
 
@@ -47,9 +48,9 @@ class Payments:
         """Add what is owed for an order; an order that has its payment already keeps it."""
         try:
             await self._payments.insert(payment)
-        except Duplicate:
+        except DuplicateDocument:
             return
-        await self.arrivals.announce(payment.order_id)
+        await self._arrivals.notify(payment.order_id)
 
     async def of_order(self, order_id: str, user_id: str | None = None) -> Payment:
         """The payment of an order; waits for that of one placed a moment ago, on behalf of a user.
@@ -57,7 +58,7 @@ class Payments:
         Raises NoSuchOrder, Unavailable.
         """
         look = partial(self._payments.find, order_id=order_id)
-        payment = await self.arrivals.find(order_id, look, user_id=user_id)
+        payment = await self._arrivals.find_or_wait(order_id, look, user_id=user_id)
         if payment is None:
             raise NoSuchOrder
         return payment
@@ -70,21 +71,21 @@ class Payments:
         """The payments of these orders, by the order's id."""
         if not order_ids:
             return {}
-        found = await self._payments.page({"order_id": {"$in": order_ids}}, len(order_ids), by="order_id")
+        found = await self._payments.find_page({"order_id": {"$in": order_ids}}, len(order_ids), by="order_id")
         return {payment.order_id: payment for payment in found}
 
     async def change(self, order_id: str, decide: Callable[[Payment], Payment]) -> Payment:
         """The payment of an order as `decide` leaves it, with the time of what is then to be done.
 
-        Raises EarlierEventUnderWay when there is none yet, and what `decide` raises.
+        Raises EarlierEventMissing when there is none yet, and what `decide` raises.
         """
         at = now()
         try:
             payment = await self._payments.change(
                 lambda payment: scheduled(payment, decide(payment), at), order_id=order_id
             )
-        except Missing:
-            raise EarlierEventUnderWay(f"order {order_id} is not known yet") from None
+        except DocumentNotFound:
+            raise EarlierEventMissing(f"order {order_id} is not known yet") from None
         if payment.settle_at and payment.settle_at <= at:
             self.something_open.set()
         return payment
@@ -98,7 +99,7 @@ class Payments:
         at = now()
         known = {"$in": get_args(PaymentStatus)}
         due = {"settle_at": _TIME | {"$lte": at}, "status": known, **_not_leased(at)}
-        return await self._payments.mark_first(due, {"lease": _lease(holder, at)}, by="settle_at")
+        return await self._payments.update_first(due, {"lease": _lease(holder, at)}, by="settle_at")
 
     async def renew_leases(self, payment_ids: Collection[str], holder: str) -> None:
         """Extend the leases that `holder` still has on these payments."""
@@ -133,7 +134,7 @@ class Payments:
 
     async def page(self, since: str, until: str, limit: int) -> list[Payment]:
         """At most `limit` payments with ids after `since` and before `until`, in that order."""
-        return await self._payments.page({"_id": {"$lt": until}}, limit, after=since)
+        return await self._payments.find_page({"_id": {"$lt": until}}, limit, after=since)
 
     async def remember(self, event_id: str) -> None:
         """Stripe's event has taken effect."""

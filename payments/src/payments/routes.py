@@ -11,15 +11,15 @@ from payments.schemas import ConfigOut, PaymentIn, PaymentOut, Received
 from payments.stripe_api import StripeApi
 from payments.stripe_events import read_event
 from payments.webhook import hear
-from ticketing_common.app import api_router, part
-from ticketing_common.auth import CurrentUser
+from ticketing_common.http.app import api_router, app_state
+from ticketing_common.http.sessions import CurrentUser
 
 PREFIX = "/api/payments"
 router = api_router(PREFIX, "payments")
 
-PaymentsDep = Annotated[Payments, Depends(part("payments"))]
-StripeDep = Annotated[StripeApi, Depends(part("stripe"))]
-SettingsDep = Annotated[Settings, Depends(part("settings"))]
+PaymentsDep = Annotated[Payments, Depends(app_state("payments"))]
+StripeDep = Annotated[StripeApi, Depends(app_state("stripe"))]
+SettingsDep = Annotated[Settings, Depends(app_state("settings"))]
 
 
 @router.post(

@@ -12,9 +12,10 @@ from payments.models import Payment, Seen, renew_key
 from payments.repository import Payments
 from payments.schedule import is_overdue, postponed, settled, task
 from payments.stripe_api import StripeApi, StripeUnavailable
-from ticketing_common import mongo
-from ticketing_common.clock import now
-from ticketing_common.logs import get_logger
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.storage.mongo import MONGO_UNAVAILABLE
+from ticketing_common.values.clock import now
+from ticketing_common.values.ids import new_id
 
 _SLOTS = 100
 """Payments settled at once. Each needs one connection to Stripe, and a StripeApi opens up to 100."""
@@ -41,7 +42,7 @@ class _Settlement:
     def __init__(self, payments: Payments, stripe: StripeApi) -> None:
         self._payments = payments
         self._stripe = stripe
-        self._holder = mongo.new_id()
+        self._holder = new_id()
         self._leased: set[str] = set()
         self._slot_freed = asyncio.Event()
 
@@ -63,7 +64,7 @@ class _Settlement:
             except ValidationError as error:  # another version wrote it, and settles it
                 log.error("a payment that this version can't read is leased and left", reason=str(error))
                 continue
-            except mongo.DOWN as error:
+            except MONGO_UNAVAILABLE as error:
                 log.warning("can't claim payments, trying again", reason=str(error)[:200])
                 return
             if payment is None:
@@ -75,7 +76,7 @@ class _Settlement:
         try:
             await self._settle_or_put_off(payment)
             await self._payments.release(payment.id, self._holder)
-        except (*mongo.DOWN, ValidationError) as error:  # ValidationError: another version wrote it meanwhile
+        except (*MONGO_UNAVAILABLE, ValidationError) as error:  # ValidationError: another version wrote it meanwhile
             log.warning(
                 "not settled, trying again when the lease ends", payment=payment.id, reason=str(error)[:200]
             )
@@ -84,11 +85,11 @@ class _Settlement:
             self._slot_freed.set()
 
     async def _settle_or_put_off(self, payment: Payment) -> None:
-        """Settle the payment. Any failure concerns this payment alone; raises one of mongo.DOWN."""
+        """Settle the payment. Any failure concerns this payment alone; raises one of MONGO_UNAVAILABLE."""
         try:
             async with asyncio.timeout(_LIMIT):
                 await settle(payment, self._payments, self._stripe)
-        except mongo.DOWN:
+        except MONGO_UNAVAILABLE:
             raise
         except Exception:
             log.exception("settlement failed, trying again", payment=payment.id, order=payment.order_id)
@@ -102,7 +103,7 @@ class _Settlement:
                     await self._payments.renew_leases(self._leased, self._holder)
                 since = await self._payments.due_longest()
                 OLDEST_DUE.set((now() - since).total_seconds() if since else 0)
-            except mongo.DOWN as error:
+            except MONGO_UNAVAILABLE as error:
                 log.warning("leases not renewed, trying again", reason=str(error)[:200])
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 import stripe
 
 from payments.models import Decline, Payment, Seen
-from ticketing_common.errors import MarketError, Unavailable
-from ticketing_common.logs import get_logger
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.values.errors import MarketError, Unavailable
 
 _TIMEOUT = 4.0
 """Seconds for one call."""

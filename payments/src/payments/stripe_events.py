@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import stripe
 
-from ticketing_common.errors import MarketError
+from ticketing_common.values.errors import MarketError
 
 
 class BadSignature(MarketError):

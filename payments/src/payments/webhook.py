@@ -7,8 +7,8 @@ from payments.repository import Payments
 from payments.schedule import heard
 from payments.stripe_api import StripeApi
 from payments.stripe_events import StripeEvent
-from ticketing_common.clock import now
-from ticketing_common.logs import get_logger
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.values.clock import now
 
 _OLD_NEWS: dict[str, set[PaymentStatus]] = {
     "payment_intent.amount_capturable_updated": {"authorised", "captured", "refunded", "refund_failed"},

@@ -13,15 +13,16 @@ from operator import itemgetter
 
 from pydantic import ValidationError
 
-from ticketing_common import sse
-from ticketing_common.clock import now
-from ticketing_common.events import TicketCreated, TicketUpdated
-from ticketing_common.jetstream import DOWN, Bus
-from ticketing_common.logs import get_logger
-from ticketing_common.tail import Position, Stored, read, tail
-from ticketing_common.tasks import cancel_and_wait
+from ticketing_common.background import cancel_and_wait
+from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus
+from ticketing_common.messaging.stream_reader import Position, StoredMessage, read_messages
+from ticketing_common.observability.logs import get_logger
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import TicketCreated, TicketUpdated
 from tickets.metrics import OPEN_STREAMS
 from tickets.schemas import TicketOut
+from tickets.sse import COMMENT, sse_event
+from tickets.stream_tail import tail_stream
 
 HEARTBEAT_SECONDS = 15.0
 MAX_RECENT = 4096
@@ -29,7 +30,7 @@ MAX_RECENT = 4096
 _BATCH = 128
 """Events per chunk: about what the server buffers before it waits for the client."""
 _MAX_CATCH_UPS = 8
-"""Listeners that may read from the stream at the same time."""
+"""Listeners that may read_messages from the stream at the same time."""
 _RETRY_SECONDS = 0.5
 _SUBJECTS = [TicketCreated.subject, TicketUpdated.subject]
 
@@ -47,7 +48,7 @@ class Feed:
         self._recent: list[Entry] = []
         self._kept_after = Position(0, 0)
         self._position: Position | None = None
-        # Where a listener starts that connected before the first read: it receives the events that were
+        # Where a listener starts that connected before the first read_messages: it receives the events that were
         # stored after this process started.
         self._first_position = Position(0, 0)
         self._resets = 0
@@ -76,7 +77,7 @@ class Feed:
     ) -> AsyncGenerator[bytes, None]:
         with OPEN_STREAMS.track_inprogress():
             # Random, so that the listeners of a stopped replica do not all reconnect at the same moment.
-            yield b"retry: %d\n" % random.randint(1000, 3000) + sse.COMMENT
+            yield b"retry: %d\n" % random.randint(1000, 3000) + COMMENT
             sent: Position | None = None
             while resets == self._resets:
                 updated = self._updated
@@ -88,35 +89,35 @@ class Feed:
                             yield f"id: {sent}\n\n".encode()
                     if sent is not None:
                         entries = await self._entries_after(sent)
-                except DOWN as error:
-                    log.debug("cannot read earlier events for a listener", reason=repr(error))
+                except NATS_UNAVAILABLE as error:
+                    log.debug("cannot read_messages earlier events for a listener", reason=repr(error))
                 if entries:
                     sent = entries[-1][0]
                     chunk = b"".join(data for _, data in entries)
                 else:
-                    chunk = b"" if await _is_set_before_heartbeat(updated) else sse.COMMENT
+                    chunk = b"" if await _is_set_before_heartbeat(updated) else COMMENT
                 if chunk:
                     yield chunk
 
     async def _find_start(self, live: Position, requested: Position | None) -> Position:
-        """The requested position if all later events are available, otherwise `live`. Raises one of DOWN."""
+        """The requested position if all later events are available, otherwise `live`. Raises one of NATS_UNAVAILABLE."""
         if requested is None:
             return live
         if self._position is not None and self._kept_after <= requested <= self._position:
             return requested
-        stream = await self._bus.stream()
+        stream = await self._bus.stream_info()
         first, last = stream.state.first_seq - 1, stream.state.last_seq
         is_available = Position.of(stream, first) <= requested <= Position.of(stream, last)
         return requested if is_available else live
 
     async def _entries_after(self, position: Position) -> list[Entry]:
-        """The next events, if there are any yet. Raises one of DOWN."""
+        """The next events, if there are any yet. Raises one of NATS_UNAVAILABLE."""
         kept_after = self._kept_after
         if position >= kept_after:
             start = bisect_right(self._recent, position, key=itemgetter(0))
             return self._recent[start : start + _BATCH]
         async with self._catch_ups:
-            messages = await read(self._bus, _SUBJECTS, position, _BATCH)
+            messages = await read_messages(self._bus, _SUBJECTS, position, _BATCH)
         # Without messages the stream has none before the kept events.
         return [_encode(message) for message in messages] or [(kept_after, b"")]
 
@@ -125,21 +126,21 @@ class Feed:
         while self._position is None:
             try:
                 await self._load_recent()
-            except DOWN as error:
-                log.warning("the feed cannot read the stream yet", reason=repr(error))
+            except NATS_UNAVAILABLE as error:
+                log.warning("the feed cannot read_messages the stream yet", reason=repr(error))
                 await asyncio.sleep(_RETRY_SECONDS)
-        async for position, messages in tail(self._bus, _SUBJECTS, self._position):
+        async for position, messages in tail_stream(self._bus, _SUBJECTS, self._position):
             if position < self._position:
                 self._reset(position)
             self._append(position, messages)
 
     async def _load_recent(self) -> None:
-        """Load the latest events, so that few listeners of a restarted process must read from the stream."""
-        stream = await self._bus.stream()
+        """Load the latest events, so that few listeners of a restarted process must read_messages from the stream."""
+        stream = await self._bus.stream_info()
         first, last = stream.state.first_seq - 1, stream.state.last_seq
         position = kept_after = Position.of(stream, max(first, last - MAX_RECENT, 0))
-        latest: list[Stored] = []
-        while messages := await read(self._bus, _SUBJECTS, position, _BATCH):
+        latest: list[StoredMessage] = []
+        while messages := await read_messages(self._bus, _SUBJECTS, position, _BATCH):
             latest += messages
             position = messages[-1].position
         self._kept_after = kept_after
@@ -148,7 +149,7 @@ class Feed:
         )
         self._append(max(position, Position.of(stream, last)), latest)
 
-    def _append(self, position: Position, messages: list[Stored]) -> None:
+    def _append(self, position: Position, messages: list[StoredMessage]) -> None:
         self._recent += map(_encode, messages)
         if (surplus := len(self._recent) - MAX_RECENT) > 0:
             self._kept_after = self._recent[surplus - 1][0]
@@ -176,7 +177,7 @@ async def _is_set_before_heartbeat(updated: asyncio.Event) -> bool:
         return False
 
 
-def _encode(message: Stored) -> Entry:
+def _encode(message: StoredMessage) -> Entry:
     """The event in its wire form; empty if it does not parse."""
     try:
         # ticket.created lacks only the order, which a new ticket does not have.
@@ -186,4 +187,4 @@ def _encode(message: Stored) -> Entry:
         return message.position, b""
     ticket = TicketOut(**event.model_dump())
     data = ticket.model_dump_json(by_alias=True)
-    return message.position, sse.event(str(message.position), message.subject, data)
+    return message.position, sse_event(str(message.position), message.subject, data)

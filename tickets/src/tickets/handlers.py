@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from ticketing_common.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
-from ticketing_common.listener import Handlers
+from ticketing_common.messaging.listener import Handlers
+from ticketing_common.values.events import OrderCancelled, OrderCompleted, OrderCreated, OrderRefunded
 from tickets.models import apply_order
 from tickets.repository import Tickets
 

@@ -4,10 +4,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from ticketing_common.aggregate import Aggregate
-from ticketing_common.errors import MarketError, NotYours
-from ticketing_common.events import TicketCreated, TicketUpdated
-from ticketing_common.money import to_dollars
+from ticketing_common.values.aggregate import Aggregate
+from ticketing_common.values.errors import MarketError, NotYours
+from ticketing_common.values.events import TicketCreated, TicketUpdated
+from ticketing_common.values.money import to_dollars
 
 
 class TicketReserved(MarketError):

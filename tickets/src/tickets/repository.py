@@ -5,33 +5,37 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from ticketing_common import idempotency
-from ticketing_common.errors import NotFound
-from ticketing_common.idempotency import StoredAnswer
-from ticketing_common.mongo import Database, Documents, Missing
-from ticketing_common.outbox import Relay
+from ticketing_common.storage.documents import DocumentNotFound, Documents
+from ticketing_common.storage.idempotency import (
+    IDEMPOTENCY_INDEX,
+    StoredResponse,
+    find_stored_response,
+)
+from ticketing_common.storage.mongo import Database
+from ticketing_common.storage.outbox import Outbox
+from ticketing_common.values.errors import NotFound
 from tickets.models import Ticket, event_of, search_words
 
 
 class Tickets:
-    def __init__(self, database: Database, relay: Relay) -> None:
-        self._tickets = Documents(database, "tickets", Ticket, relay=relay, announce=event_of)
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._tickets = Documents(database, "tickets", Ticket, outbox=outbox, event_of=event_of)
 
     async def ensure_indexes(self) -> None:
         await self._tickets.ensure_indexes(
             IndexModel([("order_id", ASCENDING), ("_id", DESCENDING)]),
             IndexModel([("order_id", ASCENDING), ("words", ASCENDING), ("_id", DESCENDING)]),
             IndexModel([("user_id", ASCENDING), ("_id", DESCENDING)]),
-            idempotency.INDEX,
+            IDEMPOTENCY_INDEX,
         )
 
     async def add(self, ticket: Ticket, **derived: Any) -> None:
-        """Store a new ticket. `derived`: see idempotency.derive_request. Raises KeyTaken."""
+        """Store a new ticket. `derived`: see request_fields. Raises KeyTaken."""
         await self._tickets.insert(ticket, words=search_words(ticket.title), **derived)
 
-    async def find_answer(self, key: bytes) -> StoredAnswer | None:
+    async def find_answer(self, key: bytes) -> StoredResponse | None:
         """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
-        return await idempotency.find_answer(self._tickets.collection, key)
+        return await find_stored_response(self._tickets.collection, key)
 
     async def get(self, ticket_id: str) -> Ticket:
         """Raises NotFound."""
@@ -46,7 +50,7 @@ class Tickets:
             return await self._tickets.change(
                 decide, lambda ticket: {"words": search_words(ticket.title)}, id=ticket_id
             )
-        except Missing:
+        except DocumentNotFound:
             raise NotFound("ticket") from None
 
     async def page(
@@ -60,4 +64,4 @@ class Tickets:
             criteria["user_id"] = seller_id
         if words := search_words(query):
             criteria["words"] = {"$all": words}
-        return await self._tickets.page(criteria, limit, newest_first=True, after=after)
+        return await self._tickets.find_page(criteria, limit, newest_first=True, after=after)

@@ -6,23 +6,29 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
 
-from ticketing_common.app import api_router, part
-from ticketing_common.auth import CurrentUser, user_of
-from ticketing_common.idempotency import REPEATABLE, IdempotencyKey, answer_once, created, keyed_request
-from ticketing_common.money import to_cents
-from ticketing_common.pages import Cursor, cut_page
-from ticketing_common.sse import EventStream
+from ticketing_common.http.app import api_router, app_state
+from ticketing_common.http.idempotency import (
+    IDEMPOTENT_RESPONSES,
+    IdempotencyKey,
+    created_response,
+    read_keyed_request,
+    respond_once,
+)
+from ticketing_common.http.pagination import Cursor, paginate
+from ticketing_common.http.sessions import CurrentUser, session_user
+from ticketing_common.values.money import to_cents
 from tickets import use_cases
 from tickets.feed import Feed
 from tickets.repository import Tickets
 from tickets.schemas import TicketIn, TicketOut, as_json
+from tickets.sse import EventStream
 
 PREFIX = "/api/tickets"
 router = api_router(PREFIX, "tickets")
 
-TicketsDep = Annotated[Tickets, Depends(part("tickets"))]
-FeedDep = Annotated[Feed, Depends(part("feed"))]
-DrainingDep = Annotated[asyncio.Event, Depends(part("draining"))]
+TicketsDep = Annotated[Tickets, Depends(app_state("tickets"))]
+FeedDep = Annotated[Feed, Depends(app_state("feed"))]
+DrainingDep = Annotated[asyncio.Event, Depends(app_state("draining"))]
 
 
 # The two GET routes receive most requests, so they avoid dependencies: FastAPI needs as long to solve one as
@@ -64,12 +70,12 @@ async def list_tickets(
 ) -> Response:
     """The tickets for sale, newest first. The `Link` header leads to the next page."""
     add_feed_position(request, response)
-    user = user_of(request) if seller_id else None
+    user = session_user(request) if seller_id else None
     is_own = user is not None and user.id == seller_id
     found = await get_tickets(request).page(
         query=q, seller_id=seller_id, include_reserved=is_own, limit=limit + 1, after=cursor
     )
-    page = cut_page(found, limit, request, response)
+    page = paginate(found, limit, request, response)
     return Response(as_json(page), headers=dict(response.headers), media_type="application/json")
 
 
@@ -99,16 +105,16 @@ async def show_ticket(ticket_id: str, request: Request, response: Response) -> T
     return TicketOut.of(await get_tickets(request).get(ticket_id))
 
 
-@router.post("", status_code=201, response_model=TicketOut, responses=REPEATABLE)
+@router.post("", status_code=201, response_model=TicketOut, responses=IDEMPOTENT_RESPONSES)
 async def list_for_sale(
     body: TicketIn, user: CurrentUser, tickets: TicketsDep, request: Request, key: IdempotencyKey = None
 ) -> Response:
     """List a ticket for sale."""
-    keyed = await keyed_request(request, key, owner=user.id)
+    keyed = await read_keyed_request(request, key, owner=user.id)
     list_ticket = partial(
         use_cases.list_ticket, tickets, user.id, body.title, to_cents(body.price), request=keyed
     )
-    return created(await answer_once(keyed, list_ticket, tickets.find_answer))
+    return created_response(await respond_once(keyed, list_ticket, tickets.find_answer))
 
 
 @router.put("/{ticket_id}")

@@ -7,16 +7,16 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, WithJsonSchema
 from pydantic_core import to_json
 
-from ticketing_common.money import Dollars, to_dollars
-from ticketing_common.wire import Body, Says, Wire
+from ticketing_common.values.money import Dollars, to_dollars
+from ticketing_common.values.wire import ErrorMessage, RequestBody, WireModel
 from tickets.models import Ticket
 
 
-class TicketIn(Body):
+class TicketIn(RequestBody):
     title: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"\S"),
-        Says("Title must be between 1 and 200 characters"),
+        ErrorMessage("Title must be between 1 and 200 characters"),
     ]
     price: Annotated[
         Dollars,
@@ -25,11 +25,11 @@ class TicketIn(Body):
         # Pydantic's own schema lacks the bounds of a Decimal and also allows a string. "multipleOf": 0.01 is
         # left out, because in the binary floating point of many validators 19.99 is not a multiple of 0.01.
         WithJsonSchema({"type": "number", "minimum": 0.5, "maximum": 999999.99}),
-        Says("Price must be a number from 0.50 to 999999.99 with at most 2 decimals"),
+        ErrorMessage("Price must be a number from 0.50 to 999999.99 with at most 2 decimals"),
     ]
 
 
-class TicketOut(Wire):
+class TicketOut(WireModel):
     id: str
     title: str
     price: Dollars

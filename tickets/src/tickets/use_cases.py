@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from ticketing_common.idempotency import KeyedRequest, derive_request
-from ticketing_common.mongo import new_id
+from ticketing_common.storage.idempotency import KeyedRequest, request_fields
+from ticketing_common.values.ids import new_id
 from tickets.models import Ticket, edit
 from tickets.repository import Tickets
 from tickets.schemas import TicketOut
@@ -18,7 +18,7 @@ async def list_ticket(
     """
     ticket = Ticket(id=new_id(), title=title, price_cents=price_cents, user_id=seller_id)
     answer = TicketOut.of(ticket).model_dump_json(by_alias=True)
-    await tickets.add(ticket, **derive_request(request, answer))
+    await tickets.add(ticket, **request_fields(request, answer))
     return answer
 
 

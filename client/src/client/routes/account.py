@@ -16,9 +16,9 @@ from client.messages import (
 from client.models import safe_redirect_path
 from client.routes.dependencies import GatewayDep
 from client.views import form_key_or_new, render_page, see_other
-from ticketing_common.auth import OptionalUser, end_session
-from ticketing_common.errors import Unavailable
-from ticketing_common.idempotency import KEY_REUSED
+from ticketing_common.http.idempotency import KEY_REUSED
+from ticketing_common.http.sessions import OptionalUser, end_session
+from ticketing_common.values.errors import Unavailable
 
 router = APIRouter(prefix="/auth")
 

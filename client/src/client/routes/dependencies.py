@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from client.gateway import Gateway
-from ticketing_common.auth import COOKIE, OptionalUser
+from ticketing_common.http.sessions import COOKIE, OptionalUser
 
 
 async def _gateway(request: Request, user: OptionalUser) -> Gateway:

@@ -8,7 +8,7 @@ from client.routes.dependencies import GatewayDep
 from client.security import content_security_policy
 from client.use_cases import view_order
 from client.views import render_page, see_other
-from ticketing_common.auth import CurrentUser
+from ticketing_common.http.sessions import CurrentUser
 
 router = APIRouter(prefix="/orders")
 

@@ -10,7 +10,7 @@ from client.messages import message_for
 from client.routes.dependencies import GatewayDep
 from client.use_cases import SalesTab, view_sales
 from client.views import render_page, see_other
-from ticketing_common.auth import CurrentUser
+from ticketing_common.http.sessions import CurrentUser
 
 router = APIRouter(prefix="/sales")
 

@@ -12,8 +12,8 @@ from client.routes.dependencies import GatewayDep
 from client.schemas import ResultPage, Ticket
 from client.use_cases import buy_ticket, view_ticket
 from client.views import form_key_or_new, render_page, see_other, sign_in_path
-from ticketing_common.auth import CurrentUser
-from ticketing_common.errors import NotYours, Unavailable
+from ticketing_common.http.sessions import CurrentUser
+from ticketing_common.values.errors import NotYours, Unavailable
 
 router = APIRouter()
 

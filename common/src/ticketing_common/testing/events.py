@@ -7,8 +7,8 @@ from typing import TypeVar
 import nats.errors
 from nats.js.errors import NotFoundError
 
-from ticketing_common.events import Event
-from ticketing_common.jetstream import STREAM, Bus
+from ticketing_common.messaging.bus import STREAM, Bus
+from ticketing_common.values.events import Event
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from ticketing_common.app import Server
+from ticketing_common.http.server import Server
 from ticketing_common.testing.servers import free_port
 
 

@@ -81,9 +81,9 @@ def redis_at(servers_dir: Path) -> Iterator[str]:
 @pytest_asyncio.fixture
 async def database(mongo_uri: str) -> AsyncIterator[Any]:
     """A database of this test's own."""
-    from ticketing_common import mongo
+    from ticketing_common.storage.mongo import connect
 
-    db = mongo.connect(mongo_uri)
+    db = connect(mongo_uri)
     yield db
     await db.client.drop_database(db.name)
     db.client.close()
@@ -92,7 +92,7 @@ async def database(mongo_uri: str) -> AsyncIterator[Any]:
 @pytest.fixture
 def mongo_uri(mongo_server: Server) -> str:
     """The URI of a database of this test's own."""
-    from ticketing_common.mongo import new_id
+    from ticketing_common.values.ids import new_id
 
     return f"{mongo_server.url}/test-{new_id()}"
 
@@ -100,9 +100,9 @@ def mongo_uri(mongo_server: Server) -> str:
 @pytest_asyncio.fixture
 async def bus(nats_url: str) -> AsyncIterator[Any]:
     """A connection to an empty stream."""
-    from ticketing_common.jetstream import connected
+    from ticketing_common.messaging.bus import open_bus
     from ticketing_common.testing.events import empty_stream
 
-    async with connected(nats_url, "test") as connection:
+    async with open_bus(nats_url, "test") as connection:
         await empty_stream(connection)
         yield connection

@@ -1,7 +1,7 @@
 """Users who are signed in, for tests."""
 
-from ticketing_common.auth import COOKIE, User, sign
-from ticketing_common.mongo import new_id
+from ticketing_common.http.sessions import COOKIE, User, encode_token
+from ticketing_common.values.ids import new_id
 
 JWT_KEY = "a-key-for-tests-that-is-long-enough"
 
@@ -13,4 +13,4 @@ def new_user() -> User:
 
 def session(user: User) -> dict[str, str]:
     """The headers by which a request comes from this user."""
-    return {"cookie": f"{COOKIE}={sign(user, [JWT_KEY])}"}
+    return {"cookie": f"{COOKIE}={encode_token(user, [JWT_KEY])}"}

@@ -1,0 +1,1 @@
+"""HTTP: the app factory, sessions, errors, health checks, pagination, and idempotent POST requests."""

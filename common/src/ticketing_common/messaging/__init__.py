@@ -1,0 +1,1 @@
+"""NATS JetStream: the stream, the relay that publishes outboxes, and the listener that consumes events."""

@@ -1,0 +1,1 @@
+"""MongoDB: documents changed by compare-and-set, each with an outbox of the events it causes."""

@@ -1,0 +1,1 @@
+"""Plain values without I/O: aggregates, ids, money, time, errors, events, and the shape of JSON bodies."""

@@ -1,0 +1,1 @@
+"""Commands for operators: backups, rebuilding, resynchronising, dead letters, and consumers' subjects."""

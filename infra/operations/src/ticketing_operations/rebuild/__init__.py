@@ -1,0 +1,1 @@
+"""Rebuilds a restored database from the events in the stream, one module for each service."""

@@ -1,0 +1,35 @@
+"""Rebuilds payments from the events of orders and from payment.created.
+
+Every PaymentIntent that has moved money must be in its payment again before Stripe's webhooks arrive, because an intent
+that no payment has is cancelled or refunded. Its state at Stripe is looked up by the started service.
+"""
+
+from functools import partial
+
+from payments.handlers import HANDLERS as ORDER_HANDLERS
+from payments.models import Payment
+from payments.repository import Payments
+from ticketing_common.messaging.arrivals import Arrivals
+from ticketing_common.messaging.bus import Bus
+from ticketing_common.messaging.listener import Handlers
+from ticketing_common.storage.mongo import Database
+from ticketing_common.storage.outbox import Outbox
+from ticketing_common.values.events import PaymentCreated
+
+
+def was_authorised(payment: Payment, stripe_id: str) -> Payment:
+    """The payment with its intent, unless it has one already."""
+    if payment.status not in ("unpaid", "begun"):
+        return payment
+    return payment.evolve(status="authorised", stripe_id=stripe_id)
+
+
+async def on_payment_created(event: PaymentCreated, payments: Payments) -> None:
+    await payments.change(event.order_id, partial(was_authorised, stripe_id=event.stripe_id))
+
+
+HANDLERS: Handlers = {**ORDER_HANDLERS, PaymentCreated: on_payment_created}
+
+
+def open_repository(database: Database, bus: Bus) -> Payments:
+    return Payments(database, Outbox(), Arrivals(bus))  # without a relay: publishes nothing

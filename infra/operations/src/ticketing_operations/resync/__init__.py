@@ -1,0 +1,1 @@
+"""Publishes the current state of aggregates again, one module for each service."""

@@ -1,0 +1,63 @@
+"""A database is brought forward by the stream: in any order, once, and what can't be is named."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from nats.js.api import ConsumerConfig
+from nats.js.errors import NotFoundError
+
+from ticketing_common.messaging.bus import STREAM
+from ticketing_common.storage.documents import Documents
+from ticketing_common.testing import published
+from ticketing_common.values.aggregate import Aggregate
+from ticketing_common.values.events import TicketCreated, TicketUpdated
+from ticketing_common.values.ids import new_id
+from ticketing_operations.rebuild import replay as rebuilding
+from ticketing_operations.rebuild.replay import rebuild
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing(Aggregate):
+    title: str
+
+
+async def on_change(event, things):
+    await things.follow(event.id, event.version, lambda _: Thing(id=event.id, title=event.title))
+
+
+HANDLERS = {TicketCreated: on_change, TicketUpdated: on_change}
+
+
+async def test_it_takes_in_all_that_has_a_beginning(database, mongo_uri, nats_url, bus, monkeypatch, capsys):
+    monkeypatch.setattr(rebuilding, "_BATCH", 3)
+    monkeypatch.setenv("MONGO_URI", mongo_uri)
+    monkeypatch.setenv("NATS_URL", nats_url)
+    things = Documents(database, "things", Thing)
+    known, new, orphan = new_id(), new_id(), new_id()
+    await things.insert(Thing(id=known, version=1, title="1"))
+
+    async def publish(thing_id, *versions):
+        for version in versions:
+            kind = TicketUpdated if version else TicketCreated
+            facts = {"title": str(version), "price": Decimal(1), "user_id": "u"}
+            await bus.publish(kind(id=thing_id, version=version, **facts))
+
+    await publish(known, 0, 1, 3, 2)
+    await publish(orphan, 2)
+    await publish(new, 2, *range(3, 10), 1, 0)
+    await bus.publish_raw(TicketUpdated.subject, b"{")
+    await bus.js.add_consumer(str(STREAM.name), ConsumerConfig(durable_name="things"))
+    before = len(await published(bus, TicketCreated))
+
+    assert await rebuild("things", HANDLERS, lambda database, _: Documents(database, "things", Thing)) == 1
+    assert (await things.find(id=known)) == Thing(id=known, version=3, title="3")
+    assert (await things.find(id=new)) == Thing(id=new, version=9, title="9")
+    assert await things.find(id=orphan) is None
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["not", "not", "things"]
+    assert orphan in said[0]
+    assert "NOT wholly" in said[2]
+    assert len(await published(bus, TicketCreated)) == before
+    with pytest.raises(NotFoundError):
+        await bus.js.consumer_info(str(STREAM.name), "things")
