@@ -1,4 +1,4 @@
-"""One market and one browser for all the tests of the site."""
+"""One stack and one browser for all tests of the site."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -7,18 +7,18 @@ from typing import Any
 import httpx
 import pytest_asyncio
 from market import Market
-from people import visitor
 from playwright.async_api import Browser, Page
+from site_pages import open_window
 
 from ticketing_common.testing.browser import launched_for_tests
 from ticketing_local.testing import running_stack
 
-Visit = Callable[..., Awaitable[Page]]
+OpenPage = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def site(tmp_path_factory) -> AsyncIterator[Market]:
-    """A market with a minute to pay; at the end its books must agree."""
+    """A running stack with a payment window of one minute; at the end, Stripe's records must match ours."""
     async with running_stack(tmp_path_factory.mktemp("market"), expiration_window_seconds=60) as stack:
         market = Market(stack)
         yield market
@@ -33,19 +33,21 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def visit(browser: Browser, site: Market) -> AsyncIterator[Visit]:
-    """Opens windows of visitors, and closes them after the test."""
-    async with AsyncExitStack() as leaving:
+async def open_page(browser: Browser, site: Market) -> AsyncIterator[OpenPage]:
+    """Opens windows of visitors, and closes them after the test. Parameters as in `open_window`."""
+    async with AsyncExitStack() as windows:
 
-        async def visit(person: httpx.AsyncClient | None = None, **how: Any) -> Page:
-            return await leaving.enter_async_context(visitor(browser, site.stack.base_url, person, **how))
+        async def open_page(user: httpx.AsyncClient | None = None, **options: Any) -> Page:
+            return await windows.enter_async_context(
+                open_window(browser, site.stack.base_url, user, **options)
+            )
 
-        yield visit
+        yield open_page
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="package")
-async def _money_agrees(request) -> AsyncIterator[None]:
-    """After every test the money must agree, whatever it did."""
+async def _check_money(request) -> AsyncIterator[None]:
+    """After every test, the captured payments must match the complete orders."""
     yield
     if "site" in request.fixturenames:
         await request.getfixturevalue("site").check_money()

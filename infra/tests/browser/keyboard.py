@@ -1,23 +1,23 @@
-"""A visitor without a mouse, who must see at every moment where they are."""
+"""Keyboard navigation with a visible focus."""
 
 from playwright.async_api import Locator, Page
 
 from ticketing_common.testing import wait_until
 
-_SHOWS_FOCUS = """() => {
-  // The card of a ticket and the box of the card form show it for what is inside.
-  const at = document.activeElement;
-  const style = getComputedStyle(at.closest(".card, .input") ?? at);
+_IS_FOCUS_VISIBLE = """() => {
+  // The card of a ticket and the box of the card form show the focus of an element inside them.
+  const focused = document.activeElement;
+  const style = getComputedStyle(focused.closest(".card, .input") ?? focused);
   return (style.outlineStyle !== "none" && style.outlineWidth !== "0px") || style.boxShadow !== "none";
 }"""
 
 
-async def tab_to(page: Page, wanted: Locator, at_most: int = 30) -> None:
-    """Press Tab until the focus is there."""
+async def tab_to(page: Page, target: Locator, at_most: int = 30) -> None:
+    """Presses Tab until the target has the focus. Fails if the focus is invisible on the way."""
     for _ in range(at_most):
         await page.keyboard.press("Tab")
-        # Of what is in a frame the page hears a moment later.
-        await wait_until(lambda: page.evaluate(_SHOWS_FOCUS), 1)
-        if await wanted.evaluate("(node) => node === document.activeElement"):
+        # Wait: the page learns with a delay that a frame has the focus.
+        await wait_until(lambda: page.evaluate(_IS_FOCUS_VISIBLE), 1)
+        if await target.evaluate("(node) => node === document.activeElement"):
             return
-    raise AssertionError(f"{at_most} times Tab did not lead to {wanted}")
+    raise AssertionError(f"the focus did not reach {target} after {at_most} times Tab")

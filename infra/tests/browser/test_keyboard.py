@@ -1,17 +1,17 @@
-"""The whole way to a ticket without a mouse."""
+"""The site can be used without a mouse."""
 
 import pytest
 from keyboard import tab_to
-from people import PASSWORD, button, card_fields, email_of, heading, link_to, offered
 from playwright.async_api import expect
+from site_pages import PASSWORD, button, card_fields, get_email, heading, list_ticket, ticket_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-async def test_a_ticket_is_found_and_bought_by_keyboard_alone(visit, site):
+async def test_ticket_is_found_and_bought_by_keyboard(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    await offered(seller, "Arabella by keyboard")
-    page = await visit()
+    await list_ticket(seller, "Arabella by keyboard")
+    page = await open_page()
     await page.goto("/")
     keys = page.keyboard
 
@@ -23,7 +23,7 @@ async def test_a_ticket_is_found_and_bought_by_keyboard_alone(visit, site):
     await keys.type("arabella keyboard")
     await keys.press("Enter")
     await expect(heading(page, "arabella keyboard")).to_be_visible()
-    await tab_to(page, link_to(page, "Arabella by keyboard"))
+    await tab_to(page, ticket_link(page, "Arabella by keyboard"))
     await keys.press("Enter")
 
     await expect(heading(page, "Arabella by keyboard")).to_be_visible()
@@ -31,7 +31,7 @@ async def test_a_ticket_is_found_and_bought_by_keyboard_alone(visit, site):
     await keys.press("Enter")
     await expect(heading(page, "Sign in")).to_be_visible()
     await tab_to(page, page.get_by_label("Email"))
-    await keys.type(await email_of(buyer))
+    await keys.type(await get_email(buyer))
     await tab_to(page, page.get_by_label("Password"), at_most=1)
     await keys.type(PASSWORD)
     await keys.press("Enter")
@@ -53,10 +53,10 @@ async def test_a_ticket_is_found_and_bought_by_keyboard_alone(visit, site):
     await expect(heading(page, "yours")).to_be_focused()
 
 
-async def test_the_card_s_fields_are_left_by_tab_and_the_button_pays(visit, site):
+async def test_tab_leaves_the_card_fields_and_space_on_the_button_pays(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Capriccio by keyboard")
-    page = await visit(buyer)
+    ticket_id = await list_ticket(seller, "Capriccio by keyboard")
+    page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
     await button(page, "Buy now").press("Enter")
     number, expiry, cvc = card_fields(page)
@@ -74,8 +74,8 @@ async def test_the_card_s_fields_are_left_by_tab_and_the_button_pays(visit, site
     await expect(heading(page, "yours")).to_be_focused()
 
 
-async def test_a_form_with_mistakes_puts_the_cursor_on_the_first(visit, site):
-    page = await visit(await site.person(), expecting="status of 400")
+async def test_first_invalid_field_of_a_form_has_the_focus(open_page, site):
+    page = await open_page(await site.person(), allowed_errors="status of 400")
     await page.goto("/tickets/new")
     await tab_to(page, page.get_by_label("Title"))
     await page.keyboard.press("Enter")
@@ -88,8 +88,8 @@ async def test_a_form_with_mistakes_puts_the_cursor_on_the_first(visit, site):
     )
 
 
-async def test_the_account_menu_opens_and_closes_by_keyboard(visit, site):
-    page = await visit(await site.person())
+async def test_account_menu_opens_and_closes_by_keyboard(open_page, site):
+    page = await open_page(await site.person())
     await page.goto("/")
     menu = page.locator("summary")
     await tab_to(page, menu)
@@ -100,11 +100,11 @@ async def test_the_account_menu_opens_and_closes_by_keyboard(visit, site):
     await expect(menu).to_be_focused()
 
 
-async def test_who_reaches_the_end_of_the_list_by_keyboard_goes_on_with_the_next_ticket(visit, site):
+async def test_focus_moves_to_the_next_ticket_when_more_tickets_load(open_page, site):
     seller = await site.person()
     for number in range(49):
-        await offered(seller, f"Keyboard seat {number}")
-    page = await visit()
+        await list_ticket(seller, f"Keyboard seat {number}")
+    page = await open_page()
     await page.goto("/?q=keyboard+seat")
     await page.get_by_role("link", name="Show more").focus()
-    await expect(link_to(page, "Keyboard seat 0")).to_be_focused()
+    await expect(ticket_link(page, "Keyboard seat 0")).to_be_focused()

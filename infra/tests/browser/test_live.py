@@ -1,138 +1,129 @@
-"""Pages that change by themselves, as the market does."""
+"""Pages update by themselves."""
 
 import asyncio
 
 import pytest
 from market import order, ordered, until_held
-from people import SOON, link_to, offered, row_of
 from playwright.async_api import expect
+from site_pages import LIVE_UPDATE_MS, expect_live, list_row, list_ticket, ticket_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-LOST = r"status of 503|net::ERR"
-"""What a console says of a stream that is cut."""
+CONNECTION_ERRORS = r"status of 503|net::ERR"
 
 
-async def live_page(visit, path="/", **how):
-    page = await visit(**how)
+async def open_live_page(open_page, path="/", **options):
+    page = await open_page(**options)
     await page.goto(path)
-    await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    await expect_live(page)
     return page
 
 
-async def titles(page):
+async def list_titles(page):
     return await page.locator("#tickets").get_by_role("link").all_inner_texts()
 
 
-async def test_a_search_goes_on_for_what_is_listed_later(visit, site):
+async def test_search_results_update_when_a_matching_ticket_is_listed(open_page, site):
     seller = await site.person()
-    page = await live_page(visit, "/?q=verdi")
-    await offered(seller, "Tosca by Puccini")
-    await offered(seller, "Aida by VERDI, row 4")
-    await expect(link_to(page, "Aida by VERDI, row 4")).to_be_visible(timeout=SOON)
-    await expect(link_to(page, "Tosca by Puccini")).to_have_count(0)
+    page = await open_live_page(open_page, "/?q=verdi")
+    await list_ticket(seller, "Tosca by Puccini")
+    await list_ticket(seller, "Aida by VERDI, row 4")
+    await expect(ticket_link(page, "Aida by VERDI, row 4")).to_be_visible(timeout=LIVE_UPDATE_MS)
+    await expect(ticket_link(page, "Tosca by Puccini")).to_have_count(0)
     await expect(page.get_by_role("searchbox")).to_have_value("verdi")
 
 
-async def test_a_search_without_results_says_so_until_there_is_one(visit, site):
+async def test_notice_of_an_empty_search_is_shown_until_there_is_a_result(open_page, site):
     seller = await site.person()
-    page = await live_page(visit, "/?q=zauberfloete")
-    nothing = page.get_by_role("heading", name="No ticket has all these words")
-    await expect(nothing).to_be_visible()
-    ticket_id = await offered(seller, "Zauberfloete, balcony")
-    await expect(link_to(page, "Zauberfloete, balcony")).to_be_visible(timeout=SOON)
-    await expect(nothing).to_be_hidden()
+    page = await open_live_page(open_page, "/?q=zauberfloete")
+    empty_notice = page.get_by_role("heading", name="No ticket has all these words")
+    await expect(empty_notice).to_be_visible()
+    ticket_id = await list_ticket(seller, "Zauberfloete, balcony")
+    await expect(ticket_link(page, "Zauberfloete, balcony")).to_be_visible(timeout=LIVE_UPDATE_MS)
+    await expect(empty_notice).to_be_hidden()
     assert (await order(seller, ticket_id)).status_code == 201
-    await expect(nothing).to_be_visible(timeout=SOON)
+    await expect(empty_notice).to_be_visible(timeout=LIVE_UPDATE_MS)
 
 
-async def test_an_edit_shows_at_once_on_the_list_and_on_the_ticket(visit, site):
+async def test_edit_shows_on_the_list_and_on_the_ticket_page(open_page, site):
     seller = await site.person()
-    ticket_id = await offered(seller, "Fidelio", 20)
-    front, searching = await live_page(visit), await live_page(visit, "/?q=fidelio")
-    page = await visit()
+    ticket_id = await list_ticket(seller, "Fidelio", 20)
+    front_page, search_page = await open_live_page(open_page), await open_live_page(open_page, "/?q=fidelio")
+    page = await open_page()
     await page.goto(f"/tickets/{ticket_id}")
     await seller.put(f"/api/tickets/{ticket_id}", json={"title": "Leonore", "price": 1234.5})
     await asyncio.gather(
-        expect(row_of(front, "Leonore")).to_contain_text("$1,234.50", timeout=SOON),
-        expect(link_to(searching, "Fidelio")).to_have_count(0, timeout=SOON),
-        expect(page.get_by_role("heading", level=1)).to_have_text("Leonore", timeout=2 * SOON),
+        expect(list_row(front_page, "Leonore")).to_contain_text("$1,234.50", timeout=LIVE_UPDATE_MS),
+        expect(ticket_link(search_page, "Fidelio")).to_have_count(0, timeout=LIVE_UPDATE_MS),
+        expect(page.get_by_role("heading", level=1)).to_have_text("Leonore", timeout=2 * LIVE_UPDATE_MS),
     )
     await expect(page.get_by_role("article")).to_contain_text("$1,234.50")
 
 
-async def test_the_newest_stays_first_and_who_comes_back_takes_their_old_place(visit, site):
+async def test_list_stays_ordered_when_a_cancelled_ticket_returns(open_page, site):
     seller = await site.person()
-    page = await live_page(visit)
-    ids = {name: await offered(seller, name) for name in ("Norma I", "Norma II", "Norma III")}
-    await expect(link_to(page, "Norma III")).to_be_visible(timeout=SOON)
-    assert (await titles(page))[:3] == ["Norma III", "Norma II", "Norma I"]
-    held = await ordered(seller, ids["Norma II"])
-    await expect(link_to(page, "Norma II")).to_have_count(0)
-    await seller.delete(f"/api/orders/{held['id']}")
-    await expect(link_to(page, "Norma II")).to_be_visible(timeout=SOON)
-    assert (await titles(page))[:3] == ["Norma III", "Norma II", "Norma I"]
+    page = await open_live_page(open_page)
+    ids = {name: await list_ticket(seller, name) for name in ("Norma I", "Norma II", "Norma III")}
+    await expect(ticket_link(page, "Norma III")).to_be_visible(timeout=LIVE_UPDATE_MS)
+    assert (await list_titles(page))[:3] == ["Norma III", "Norma II", "Norma I"]
+    order_id = (await ordered(seller, ids["Norma II"]))["id"]
+    await expect(ticket_link(page, "Norma II")).to_have_count(0)
+    await seller.delete(f"/api/orders/{order_id}")
+    await expect(ticket_link(page, "Norma II")).to_be_visible(timeout=LIVE_UPDATE_MS)
+    assert (await list_titles(page))[:3] == ["Norma III", "Norma II", "Norma I"]
 
 
-async def test_what_happened_while_the_connection_was_broken_shows_by_itself(visit, site):
+async def test_changes_during_a_broken_connection_show_after_reconnecting(open_page, site):
     seller = await site.person()
-    taken = await offered(seller, "Lulu, taken meanwhile")
-    page = await live_page(visit, expecting=LOST)
-    await expect(link_to(page, "Lulu, taken meanwhile")).to_be_visible()
+    taken_id = await list_ticket(seller, "Lulu, taken meanwhile")
+    page = await open_live_page(open_page, allowed_errors=CONNECTION_ERRORS)
+    await expect(ticket_link(page, "Lulu, taken meanwhile")).to_be_visible()
     await site.stack.kill("tickets")
     await expect(page.get_by_text("Reconnecting")).to_be_visible()
-    held = await ordered(seller, taken)
+    order_id = (await ordered(seller, taken_id))["id"]
     await site.stack.start("tickets")
-    await offered(seller, "Lulu, listed meanwhile")
-    await until_held(seller, taken, held["id"])
-    await expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=10_000)
-    await expect(link_to(page, "Lulu, listed meanwhile")).to_have_count(1, timeout=SOON)
-    await expect(link_to(page, "Lulu, taken meanwhile")).to_have_count(0, timeout=SOON)
+    await list_ticket(seller, "Lulu, listed meanwhile")
+    await until_held(seller, taken_id, order_id)
+    await expect_live(page, timeout_ms=10_000)
+    await expect(ticket_link(page, "Lulu, listed meanwhile")).to_have_count(1, timeout=LIVE_UPDATE_MS)
+    await expect(ticket_link(page, "Lulu, taken meanwhile")).to_have_count(0, timeout=LIVE_UPDATE_MS)
 
 
-async def test_a_page_in_the_background_rests_and_catches_up(visit, site):
+async def test_hidden_page_disconnects_and_catches_up_when_shown(open_page, site):
     seller = await site.person()
-    page = await live_page(visit)
-    await look_away(page)
-    await offered(seller, "Carmen, behind one's back")
-    other = await live_page(visit)
-    await expect(link_to(other, "Carmen, behind one's back")).to_be_visible()
-    await expect(link_to(page, "Carmen, behind one's back")).to_have_count(0)
-    await look_back(page)
-    await expect(link_to(page, "Carmen, behind one's back")).to_be_visible(timeout=SOON)
+    page = await open_live_page(open_page)
+    await set_visibility(page, "hidden")
+    await list_ticket(seller, "Carmen, listed meanwhile")
+    other = await open_live_page(open_page)
+    await expect(ticket_link(other, "Carmen, listed meanwhile")).to_be_visible()
+    await expect(ticket_link(page, "Carmen, listed meanwhile")).to_have_count(0)
+    await set_visibility(page, "visible")
+    await expect(ticket_link(page, "Carmen, listed meanwhile")).to_be_visible(timeout=LIVE_UPDATE_MS)
 
 
-async def test_a_page_that_was_left_for_long_begins_anew(visit):
-    page = await live_page(visit)
-    await look_away(page)
+async def test_page_reloads_when_shown_after_a_long_time(open_page):
+    page = await open_live_page(open_page)
+    await set_visibility(page, "hidden")
     await page.evaluate("() => { const now = Date.now; Date.now = () => now() + 11 * 60_000; }")
     async with page.expect_navigation():
-        await look_back(page)
+        await set_visibility(page, "visible")
 
 
-async def test_the_list_goes_on_where_it_ends(visit, site):
+async def test_more_tickets_load_at_the_end_of_the_list(open_page, site):
     seller = await site.person()
     for number in range(60):
-        await offered(seller, f"Ring cycle seat {number}")
-    page = await live_page(visit, "/?q=ring+cycle")
-    assert len(await titles(page)) == 48
+        await list_ticket(seller, f"Ring cycle seat {number}")
+    page = await open_live_page(open_page, "/?q=ring+cycle")
+    assert len(await list_titles(page)) == 48
     more = page.get_by_role("link", name="Show more")
     await more.scroll_into_view_if_needed()
     await expect(page.locator("#tickets").get_by_role("listitem")).to_have_count(60)
     await expect(more).to_have_count(0)
-    assert await titles(page) == [f"Ring cycle seat {number}" for number in reversed(range(60))]
+    assert await list_titles(page) == [f"Ring cycle seat {number}" for number in reversed(range(60))]
 
 
-async def look_away(page):
-    await turn(page, "hidden")
-
-
-async def look_back(page):
-    await turn(page, "visible")
-
-
-async def turn(page, state):
-    """No window of a browser under test is ever in the background: it has to be told so."""
+async def set_visibility(page, state):
+    """Simulates switching tabs: every page of a headless browser is always visible."""
     await page.evaluate(
         """(state) => {
           Object.defineProperty(document, "visibilityState", { value: state, configurable: true });

@@ -1,69 +1,69 @@
-"""How pages look: for everybody, in every window, by day and by night."""
+"""Accessibility and layout of every page, in every window size and colour scheme."""
 
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from accessibility import PHONE, accessible
+from accessibility import PHONE, check_accessibility
 from market import ordered, pay, refund, until_held, until_status
-from people import button, heading, link_to, offered, row_of, type_card, visitor
 from playwright.async_api import expect
+from site_pages import button, enter_card, heading, list_row, list_ticket, open_window, ticket_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 SMALL = {"width": 320, "height": 640}
 LARGE = {"width": 1920, "height": 1080}
-LONG = "Donaudampfschifffahrtsgesellschaftskapitän" * 4
-"""A title that can't be broken."""
+LONG_TITLE = "Donaudampfschifffahrtsgesellschaftskapitän" * 4
+"""One word, which cannot wrap."""
 
 PAGES = [
-    ("nobody", "/"),
-    ("nobody", "/?q=nothing+of+the+kind"),
-    ("nobody", "/tickets/{free}"),
-    ("nobody", "/tickets/{held}"),
-    ("nobody", "/tickets/{sold}"),
-    ("nobody", "/auth/signin?next=/orders"),
-    ("nobody", "/auth/signup"),
-    ("nobody", "/nowhere"),
+    ("anonymous", "/"),
+    ("anonymous", "/?q=nothing+of+the+kind"),
+    ("anonymous", "/tickets/{free}"),
+    ("anonymous", "/tickets/{reserved}"),
+    ("anonymous", "/tickets/{sold}"),
+    ("anonymous", "/auth/signin?next=/orders"),
+    ("anonymous", "/auth/signup"),
+    ("anonymous", "/nowhere"),
     ("newcomer", "/orders"),
     ("newcomer", "/sales"),
     ("newcomer", "/sales?show=sold"),
     ("buyer", "/tickets/{free}"),
-    ("buyer", "/tickets/{held}"),
+    ("buyer", "/tickets/{reserved}"),
     ("buyer", "/orders"),
     ("buyer", "/orders/{created}"),
     ("buyer", "/orders/{complete}"),
     ("buyer", "/orders/{cancelled}"),
     ("buyer", "/orders/{failed}"),
     ("buyer", "/orders/{refunded}"),
-    ("buyer", "/orders/{others}"),
+    ("buyer", "/orders/{of_another}"),
     ("buyer", "/auth/signout"),
     ("seller", "/tickets/{free}"),
     ("seller", "/tickets/new"),
     ("seller", "/tickets/{free}/edit"),
-    ("seller", "/tickets/{held}/edit"),
+    ("seller", "/tickets/{reserved}/edit"),
     ("seller", "/sales"),
     ("seller", "/sales?show=reserved"),
     ("seller", "/sales?show=sold"),
     ("seller", "/sales?show=refunded"),
 ]
 FORMS = [
-    ("nobody", "/auth/signin", "Sign in"),
-    ("nobody", "/auth/signup", "Sign up"),
+    ("anonymous", "/auth/signin", "Sign in"),
+    ("anonymous", "/auth/signup", "Sign up"),
     ("seller", "/tickets/new", "List for sale"),
 ]
-"""With the button that sends them."""
+"""The third value is the submit button."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def gallery(site):
-    """People, and the ids of their tickets and orders in every state there is."""
+async def examples(site):
+    """Users, and the ids of their tickets and orders in every state."""
     seller, buyer, newcomer = [await site.person() for _ in range(3)]
-    ids = {"free": await offered(seller, LONG)}
+    ids = {"free": await list_ticket(seller, LONG_TITLE)}
     for state in ("created", "complete", "cancelled", "failed", "refunded"):
-        ticket_id = await offered(seller, f"Gala, {state}", 999_999.99)
+        ticket_id = await list_ticket(seller, f"Gala, {state}", 999_999.99)
         ids[state] = (await ordered(buyer, ticket_id))["id"]
-        ids |= {"held": ticket_id} if state == "created" else {}
+        ids |= {"reserved": ticket_id} if state == "created" else {}
         ids |= {"sold": ticket_id} if state == "complete" else {}
     for state in ("complete", "refunded", "failed"):
         await pay(buyer, ids[state], "tok_chargeDeclined" if state == "failed" else "tok_visa")
@@ -71,57 +71,61 @@ async def gallery(site):
     await refund(seller, ids["refunded"])
     await buyer.delete(f"/api/orders/{ids['cancelled']}")
     await until_status(buyer, ids["complete"], "complete")
-    await until_held(buyer, ids["held"], ids["created"])
-    ids["others"] = (await ordered(newcomer, await offered(seller, "Gala")))["id"]
-    return {"nobody": None, "seller": seller, "buyer": buyer, "newcomer": await site.person()}, ids
+    await until_held(buyer, ids["reserved"], ids["created"])
+    ids["of_another"] = (await ordered(newcomer, await list_ticket(seller, "Gala")))["id"]
+    return {"anonymous": None, "seller": seller, "buyer": buyer, "newcomer": await site.person()}, ids
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def look_at(browser, site, gallery):
-    """Opens a page as one of the gallery's people, who each have one window."""
-    people, ids = gallery
+async def open_example(browser, site, examples):
+    """Opens a page as one of the example users; each has one window."""
+    users, ids = examples
     windows = {}
-    async with AsyncExitStack() as leaving:
+    async with AsyncExitStack() as stack:
 
-        async def look_at(who, path):
+        async def open_example(who, path):
             if who not in windows:
-                window = visitor(browser, site.stack.base_url, people[who], expecting="status of 40[014]")
-                windows[who] = await leaving.enter_async_context(window)
+                window = open_window(
+                    browser, site.stack.base_url, users[who], allowed_errors="status of 40[014]"
+                )
+                windows[who] = await stack.enter_async_context(window)
             await windows[who].goto(path.format(**ids))
             return windows[who]
 
-        yield look_at
+        yield open_example
 
 
 @pytest.mark.parametrize(("who", "path"), PAGES)
-async def test_every_page_is_accessible_and_fits_any_window(look_at, who, path):
-    page = await look_at(who, path)
+async def test_page_is_accessible_and_fits_any_window(open_example, who, path):
+    page = await open_example(who, path)
     if path == "/orders/{created}":
         await expect(button(page, "Pay $")).to_be_visible()
-    await accessible(page)
-    await fits(page)
+    await check_accessibility(page)
+    await check_layout(page)
 
 
 @pytest.mark.parametrize(("who", "path", "name"), FORMS)
-async def test_every_form_with_mistakes_is_accessible_and_fits_any_window(look_at, who, path, name):
-    page = await look_at(who, path)
+async def test_form_with_errors_is_accessible_and_fits_any_window(open_example, who, path, name):
+    page = await open_example(who, path)
     await button(page, name).click()
     await expect(page.locator("[aria-invalid], [role=alert]").first).to_be_visible()
-    await accessible(page)
-    await fits(page)
+    await check_accessibility(page)
+    await check_layout(page)
 
 
-async def fits(page):
-    """Nothing is to be reached by scrolling sideways, and on a phone a thumb hits what is to be tapped."""
+async def check_layout(page):
+    """The page does not scroll sideways, and on a phone every button is at least 44 pixels high."""
     for size in (SMALL, LARGE):
         await page.set_viewport_size(size)
-        too_wide = await page.evaluate(_TOO_WIDE)
-        assert not await page.evaluate("document.scrollingElement.scrollWidth > innerWidth"), too_wide
+        overflowing_nodes = await page.evaluate(_OVERFLOWING_NODES)
+        assert not await page.evaluate("document.scrollingElement.scrollWidth > innerWidth"), (
+            overflowing_nodes
+        )
     await page.set_viewport_size(SMALL)
     assert await page.evaluate(_SMALL_TARGETS) == []
 
 
-_TOO_WIDE = """() => [...document.querySelectorAll("body *")]
+_OVERFLOWING_NODES = """() => [...document.querySelectorAll("body *")]
   .filter((node) => node.getBoundingClientRect().right > innerWidth)
   .map((node) => node.outerHTML.slice(0, 100))"""
 _SMALL_TARGETS = """() => [...document.querySelectorAll("button, .button, nav a, summary, input")]
@@ -131,29 +135,29 @@ _SMALL_TARGETS = """() => [...document.querySelectorAll("button, .button, nav a,
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
-async def test_the_page_is_as_dark_as_the_visitor_likes_it(visit, scheme, is_dark):
-    page = await visit(color_scheme=scheme)
+async def test_page_follows_the_preferred_colour_scheme(open_page, scheme, is_dark):
+    page = await open_page(color_scheme=scheme)
     await page.goto("/")
     colours = await page.evaluate("""() => {
       const { backgroundColor, color } = getComputedStyle(document.body);
       return [backgroundColor, color].map((each) => each.match(/\\d+/g).slice(0, 3).map(Number));
     }""")
-    paper, ink = map(sum, colours)
-    assert (paper < ink) == is_dark
-    assert abs(paper - ink) > 255
+    background, text = map(sum, colours)
+    assert (background < text) == is_dark
+    assert abs(background - text) > 255
 
 
-async def test_a_ticket_is_bought_on_a_phone(visit, site):
+async def test_ticket_is_bought_on_a_phone(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    await offered(seller, "Capriccio on the phone")
-    page = await visit(buyer, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3)
+    await list_ticket(seller, "Capriccio on the phone")
+    page = await open_page(buyer, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3)
     await page.goto("/")
     await page.get_by_role("searchbox").fill("capriccio phone")
     await button(page, "Search").tap()
-    await link_to(page, "Capriccio on the phone").tap()
+    await ticket_link(page, "Capriccio on the phone").tap()
     await button(page, "Buy now").tap()
-    await type_card(page)
+    await enter_card(page)
     await button(page, "Pay $").tap()
     await expect(heading(page, "yours")).to_be_visible()
     await page.get_by_role("navigation", name="Main").get_by_role("link", name="Orders").tap()
-    await expect(row_of(page, "Capriccio on the phone")).to_contain_text("Paid")
+    await expect(list_row(page, "Capriccio on the phone")).to_contain_text("Paid")

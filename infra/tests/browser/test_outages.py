@@ -1,177 +1,182 @@
-"""Each part of the market dies in turn: pages say so in words, lose nothing, and come back by themselves."""
+"""While a service is down, pages show a message, keep the visitor's input and recover by themselves."""
 
 from contextlib import asynccontextmanager
 
 import pytest
-from accessibility import accessible
+from accessibility import check_accessibility
 from market import ordered, until_held, until_status
-from people import (
+from playwright.async_api import expect
+from site_pages import (
+    LIVE_UPDATE_MS,
     PASSWORD,
-    SOON,
     button,
     card_fields,
-    email_of,
+    enter_card,
+    expect_live,
+    fill_account_form,
+    fill_ticket_form,
+    get_email,
     heading,
-    link_to,
-    offered,
-    pay,
-    send,
-    type_card,
+    list_ticket,
+    pay_by_card,
+    reserve_ticket,
+    submit,
+    ticket_link,
 )
-from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-OUT = r"status of 503|net::ERR"
-"""What a console says of a part that does not answer."""
-BACK = 15_000
-"""Milliseconds in which a page finds out that a part is back: it looks every few seconds."""
+OUTAGE_ERRORS = r"status of 503|net::ERR"
+RECOVERY_MS = 15_000
+"""Within this time, a page detects that a service is up again; it polls every few seconds."""
 
 
 @asynccontextmanager
-async def without(site, *parts):
-    for part in parts:
-        await site.stack.kill(part)
+async def without(site, *processes):
+    for process in processes:
+        await site.stack.kill(process)
     yield
-    for part in parts:
-        await site.stack.start(part)
+    for process in processes:
+        await site.stack.start(process)
 
 
-async def test_without_tickets_pages_say_so_lose_nothing_and_come_back_by_themselves(visit, site):
+async def test_without_tickets_pages_keep_their_input_and_recover(open_page, site):
     seller = await site.person()
-    ticket_id = await offered(seller, "Siegfried")
-    page, ticket, shop = [await visit(who, expecting=OUT) for who in (None, None, seller)]
-    await shop.goto("/tickets/new")
-    await shop.get_by_label("Title").fill("Götterdämmerung")
-    await shop.get_by_label("Price").fill("70")
+    ticket_id = await list_ticket(seller, "Siegfried")
+    search_page, ticket_page, listing_page = [
+        await open_page(user, allowed_errors=OUTAGE_ERRORS) for user in (None, None, seller)
+    ]
+    await listing_page.goto("/tickets/new")
+    await fill_ticket_form(listing_page, "Götterdämmerung", "70")
     async with without(site, "tickets"):
-        answer = await page.goto("/?q=siegfried")
-        assert answer.status == 503
-        await expect(page.get_by_role("alert")).to_contain_text("be reached just now")
-        await expect(page.get_by_role("searchbox")).to_have_value("siegfried")
-        await accessible(page)
-        answer = await ticket.goto(f"/tickets/{ticket_id}")
-        assert answer.status == 503
-        await expect(heading(ticket, "We'll be back in a moment")).to_be_visible()
-        await accessible(ticket)
-        await button(shop, "List for sale").click()
-        await expect(shop.get_by_role("alert")).to_contain_text("we don't know whether this was done")
-    await button(shop, "List for sale").click()
-    await expect(heading(shop, "Götterdämmerung")).to_be_visible()
-    await expect(link_to(page, "Siegfried")).to_be_visible(timeout=BACK)
-    await expect(heading(ticket, "Siegfried")).to_be_visible(timeout=BACK)
+        response = await search_page.goto("/?q=siegfried")
+        assert response.status == 503
+        await expect(search_page.get_by_role("alert")).to_contain_text("be reached just now")
+        await expect(search_page.get_by_role("searchbox")).to_have_value("siegfried")
+        await check_accessibility(search_page)
+        response = await ticket_page.goto(f"/tickets/{ticket_id}")
+        assert response.status == 503
+        await expect(heading(ticket_page, "We'll be back in a moment")).to_be_visible()
+        await check_accessibility(ticket_page)
+        await button(listing_page, "List for sale").click()
+        await expect(listing_page.get_by_role("alert")).to_contain_text("we don't know whether this was done")
+    await button(listing_page, "List for sale").click()
+    await expect(heading(listing_page, "Götterdämmerung")).to_be_visible()
+    await expect(ticket_link(search_page, "Siegfried")).to_be_visible(timeout=RECOVERY_MS)
+    await expect(heading(ticket_page, "Siegfried")).to_be_visible(timeout=RECOVERY_MS)
 
 
-async def test_without_orders_one_browses_and_is_told_to_try_again(visit, site):
+async def test_without_orders_visitors_can_browse_and_buy_later(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Rheingold")
-    page, shop = await visit(buyer, expecting=OUT), await visit(seller, expecting=OUT)
+    ticket_id = await list_ticket(seller, "Rheingold")
+    page, sales_page = [await open_page(user, allowed_errors=OUTAGE_ERRORS) for user in (buyer, seller)]
     async with without(site, "orders"):
         await page.goto("/")
-        await link_to(page, "Rheingold").click()
+        await ticket_link(page, "Rheingold").click()
         await button(page, "Buy now").click()
         await expect(page.get_by_role("alert")).to_contain_text("Please try again: it is done only once.")
-        await shop.goto("/sales")
-        await expect(link_to(shop, "Rheingold")).to_be_visible()
-        await expect(shop.get_by_role("alert")).to_contain_text("be looked up just now")
-        await accessible(shop)
+        await sales_page.goto("/sales")
+        await expect(ticket_link(sales_page, "Rheingold")).to_be_visible()
+        await expect(sales_page.get_by_role("alert")).to_contain_text("be looked up just now")
+        await check_accessibility(sales_page)
     await button(page, "Buy now").click()
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
     await until_held(buyer, ticket_id, (await buyer.get("/api/orders")).json()["orders"][0]["id"])
-    await expect(shop.get_by_role("alert")).to_have_count(0, timeout=BACK)
-    await expect(shop.get_by_text("Earned")).to_be_visible()
+    await expect(sales_page.get_by_role("alert")).to_have_count(0, timeout=RECOVERY_MS)
+    await expect(sales_page.get_by_text("Earned")).to_be_visible()
 
 
-async def test_without_payments_an_order_waits_or_is_cancelled_and_a_payment_is_sent_again(visit, site):
+async def test_without_payments_orders_can_be_cancelled_or_paid_later(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    begun, waiting, given_up = [await ordered(buyer, await offered(seller, "Palestrina")) for _ in range(3)]
-    paying = await visit(buyer, expecting=OUT)
-    page, other = [await paying.context.new_page() for _ in range(2)]
-    await paying.goto(f"/orders/{begun['id']}")
-    await type_card(paying)
+    paths = [
+        f"/orders/{(await ordered(buyer, await list_ticket(seller, 'Palestrina')))['id']}" for _ in range(3)
+    ]
+    page = await open_page(buyer, allowed_errors=OUTAGE_ERRORS)
+    later_page, cancelled_page = [await page.context.new_page() for _ in range(2)]
+    await page.goto(paths[0])
+    await enter_card(page)
     async with without(site, "payments"):
-        await button(paying, "Pay $").click()
-        await expect(paying.get_by_role("alert")).to_contain_text("we don't know yet whether")
-        await page.goto(f"/orders/{waiting['id']}")
-        await expect(page.get_by_role("alert")).to_contain_text("be taken just now")
-        await accessible(page)
-        await other.goto(f"/orders/{given_up['id']}")
-        await button(other, "Cancel order").click()
-        await expect(heading(other, "Order cancelled")).to_be_visible()
-    await button(paying, "Pay $").click()
-    await expect(heading(paying, "yours")).to_be_visible()
-    await expect(card_fields(page)[0]).to_be_visible(timeout=BACK)
-    await pay(page)
+        await button(page, "Pay $").click()
+        await expect(page.get_by_role("alert")).to_contain_text("we don't know yet whether")
+        await later_page.goto(paths[1])
+        await expect(later_page.get_by_role("alert")).to_contain_text("be taken just now")
+        await check_accessibility(later_page)
+        await cancelled_page.goto(paths[2])
+        await button(cancelled_page, "Cancel order").click()
+        await expect(heading(cancelled_page, "Order cancelled")).to_be_visible()
+    await button(page, "Pay $").click()
     await expect(heading(page, "yours")).to_be_visible()
+    await expect(card_fields(later_page)[0]).to_be_visible(timeout=RECOVERY_MS)
+    await pay_by_card(later_page)
+    await expect(heading(later_page, "yours")).to_be_visible()
 
 
-async def test_without_auth_who_is_signed_in_buys_and_who_is_not_keeps_their_email(visit, site):
+async def test_without_auth_signed_in_visitors_can_buy_and_the_sign_in_form_keeps_the_email(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Euryanthe")
-    page, stranger = await visit(buyer), await visit(expecting=OUT)
-    email = await email_of(seller)
+    ticket_id = await list_ticket(seller, "Euryanthe")
+    page, sign_in_page = await open_page(buyer), await open_page(allowed_errors=OUTAGE_ERRORS)
+    email = await get_email(seller)
     async with without(site, "auth"):
         await page.goto(f"/tickets/{ticket_id}")
         await button(page, "Buy now").click()
         await expect(heading(page, "Pay for your ticket")).to_be_visible()
-        await stranger.goto("/auth/signin")
-        await stranger.get_by_label("Email").fill(email)
-        await stranger.get_by_label("Password").fill(PASSWORD)
-        await button(stranger, "Sign in").click()
-        await expect(stranger.get_by_role("alert")).to_contain_text("Please try again.")
-        await expect(stranger.get_by_label("Email")).to_have_value(email)
-    await stranger.get_by_label("Password").fill(PASSWORD)
-    await button(stranger, "Sign in").click()
-    await expect(heading(stranger, "Somebody")).to_be_visible()
+        await sign_in_page.goto("/auth/signin")
+        await fill_account_form(sign_in_page, email)
+        await button(sign_in_page, "Sign in").click()
+        await expect(sign_in_page.get_by_role("alert")).to_contain_text("Please try again.")
+        await expect(sign_in_page.get_by_label("Email")).to_have_value(email)
+    await sign_in_page.get_by_label("Password").fill(PASSWORD)
+    await button(sign_in_page, "Sign in").click()
+    await expect(heading(sign_in_page, "Somebody")).to_be_visible()
 
 
-async def test_without_expiration_a_purchase_goes_on_as_ever(visit, site):
+async def test_without_expiration_tickets_can_be_bought(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Martha")
-    page = await visit(buyer)
+    ticket_id = await list_ticket(seller, "Martha")
+    page = await open_page(buyer)
     async with without(site, "expiration", "worker"):
         await page.goto(f"/tickets/{ticket_id}")
         await button(page, "Buy now").click()
-        await pay(page)
+        await pay_by_card(page)
         await expect(heading(page, "yours")).to_be_visible()
 
 
-async def test_without_stripe_s_script_one_can_try_again_or_cancel(visit, site):
+async def test_without_the_script_of_stripe_orders_can_be_cancelled_or_paid_later(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    waiting, given_up = [await ordered(buyer, await offered(seller, "Undine")) for _ in range(2)]
-    page = await visit(buyer, expecting=OUT)
+    paths = [f"/orders/{(await ordered(buyer, await list_ticket(seller, 'Undine')))['id']}" for _ in range(2)]
+    page = await open_page(buyer, allowed_errors=OUTAGE_ERRORS)
     await site.control("POST", "/_faults", {"kind": "down", "operation": "GET /v3/"})
     try:
-        await page.goto(f"/orders/{waiting['id']}")
+        await page.goto(paths[0])
         await expect(page.get_by_role("alert")).to_contain_text("be loaded")
-        await accessible(page)
+        await check_accessibility(page)
         await button(page, "Try again").click()
         await expect(page.get_by_role("alert")).to_contain_text("be loaded")
-        other = await page.context.new_page()
-        await other.goto(f"/orders/{given_up['id']}")
-        await button(other, "Cancel order").click()
-        await expect(heading(other, "Order cancelled")).to_be_visible()
+        cancelled_page = await page.context.new_page()
+        await cancelled_page.goto(paths[1])
+        await button(cancelled_page, "Cancel order").click()
+        await expect(heading(cancelled_page, "Order cancelled")).to_be_visible()
     finally:
         await site.control("DELETE", "/_faults")
     await button(page, "Try again").click()
-    await pay(page)
+    await pay_by_card(page)
     await expect(heading(page, "yours")).to_be_visible()
 
 
-async def test_open_pages_go_on_while_the_site_is_down(visit, site):
-    seller, buyer = await site.person(), await site.person()
-    held = await ordered(buyer, await offered(seller, "Hans Heiling"))
-    front, page = await visit(expecting=OUT), await visit(buyer, expecting=OUT)
-    await front.goto("/")
-    await expect(front.get_by_text("Live", exact=True)).to_be_visible()
-    await page.goto(f"/orders/{held['id']}")
-    await type_card(page)
+async def test_open_pages_keep_working_while_the_site_is_down(open_page, site):
+    reservation = await reserve_ticket(site, "Hans Heiling")
+    front_page = await open_page(allowed_errors=OUTAGE_ERRORS)
+    page = await open_page(reservation.buyer, allowed_errors=OUTAGE_ERRORS)
+    await front_page.goto("/")
+    await expect_live(front_page)
+    await page.goto(reservation.order_path)
+    await enter_card(page)
     async with without(site, "client"):
-        await offered(seller, "Zar und Zimmermann")
-        await expect(link_to(front, "Zar und Zimmermann")).to_be_visible(timeout=SOON)
-        await send(page, button(page, "Pay $"))
-        await until_status(buyer, held["id"], "complete")
+        await list_ticket(reservation.seller, "Zar und Zimmermann")
+        await expect(ticket_link(front_page, "Zar und Zimmermann")).to_be_visible(timeout=LIVE_UPDATE_MS)
+        await submit(page, button(page, "Pay $"))
+        await until_status(reservation.buyer, reservation.order_id, "complete")
         await expect(heading(page, "Pay for your ticket")).to_be_visible()
-    await expect(heading(page, "yours")).to_be_visible(timeout=BACK)
-    await link_to(front, "Zar und Zimmermann").click()
-    await expect(heading(front, "Zar und Zimmermann")).to_be_visible()
+    await expect(heading(page, "yours")).to_be_visible(timeout=RECOVERY_MS)
+    await ticket_link(front_page, "Zar und Zimmermann").click()
+    await expect(heading(front_page, "Zar und Zimmermann")).to_be_visible()

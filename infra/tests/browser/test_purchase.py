@@ -1,133 +1,139 @@
-"""The main job of the site: one sells, several want it, one gets it and pays."""
+"""The main journey: list, buy, pay; several buyers, failed payments and refunds."""
 
 import asyncio
 
 import pytest
 from market import ordered, until_held, until_status
-from people import (
+from playwright.async_api import expect
+from site_pages import (
     DECLINED,
-    SOON,
+    INSUFFICIENT_FUNDS,
+    LIVE_UPDATE_MS,
     VISA,
-    WITHOUT_FUNDS,
     button,
     card_fields,
+    enter_card,
+    expect_live,
+    fill_ticket_form,
     heading,
-    link_to,
-    offered,
-    pay,
-    row_of,
-    send,
-    type_card,
+    list_row,
+    list_ticket,
+    pay_by_card,
+    reserve_ticket,
+    submit,
+    ticket_link,
 )
-from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-REFUSED = "status of 400"
-"""What a console says of a declined card."""
+HTTP_400 = "status of 400"
 
 
-async def test_a_ticket_is_listed_seen_bought_and_paid_by_three_people_at_once(visit, site):
+async def test_listed_ticket_appears_to_two_buyers_and_one_of_them_buys_it(open_page, site):
     seller, anne, ben = [await site.person() for _ in range(3)]
-    shop, annes, bens = [await visit(person) for person in (seller, anne, ben)]
-    for page in (annes, bens):
+    sellers_page, annes_page, bens_page = [await open_page(user) for user in (seller, anne, ben)]
+    for page in (annes_page, bens_page):
         await page.goto("/")
-        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await expect_live(page)
 
-    await shop.goto("/tickets/new")
-    await shop.get_by_label("Title").fill("Tosca, row 3")
-    await shop.get_by_label("Price").fill("89.5")
-    await shop.get_by_label("Price").blur()
-    await expect(shop.get_by_label("Price")).to_have_value("89.50")
-    await send(shop, button(shop, "List for sale"))
+    await sellers_page.goto("/tickets/new")
+    await fill_ticket_form(sellers_page, "Tosca, row 3", "89.5")
+    await sellers_page.get_by_label("Price").blur()
+    await expect(sellers_page.get_by_label("Price")).to_have_value("89.50")
+    await submit(sellers_page, button(sellers_page, "List for sale"))
     await asyncio.gather(
-        *(expect(link_to(page, "Tosca, row 3")).to_be_visible(timeout=SOON) for page in (annes, bens))
+        *(
+            expect(ticket_link(page, "Tosca, row 3")).to_be_visible(timeout=LIVE_UPDATE_MS)
+            for page in (annes_page, bens_page)
+        )
     )
-    await expect(shop.get_by_text("Your ticket is for sale.")).to_be_visible()
+    await expect(sellers_page.get_by_text("Your ticket is for sale.")).to_be_visible()
 
-    bens_other = await bens.context.new_page()
-    await bens_other.goto(await link_to(bens, "Tosca, row 3").get_attribute("href"))
-    await expect(button(bens_other, "Buy now")).to_be_visible()
+    bens_ticket_page = await bens_page.context.new_page()
+    await bens_ticket_page.goto(await ticket_link(bens_page, "Tosca, row 3").get_attribute("href"))
+    await expect(button(bens_ticket_page, "Buy now")).to_be_visible()
 
-    await link_to(annes, "Tosca, row 3").click()
-    await send(annes, button(annes, "Buy now"))
+    await ticket_link(annes_page, "Tosca, row 3").click()
+    await submit(annes_page, button(annes_page, "Buy now"))
     await asyncio.gather(
-        expect(link_to(bens, "Tosca, row 3")).to_have_count(0, timeout=SOON),
-        expect(bens_other.get_by_text("Reserved", exact=True)).to_be_visible(timeout=SOON),
-        expect(button(bens_other, "Buy now")).to_be_hidden(timeout=SOON),
+        expect(ticket_link(bens_page, "Tosca, row 3")).to_have_count(0, timeout=LIVE_UPDATE_MS),
+        expect(bens_ticket_page.get_by_text("Reserved", exact=True)).to_be_visible(timeout=LIVE_UPDATE_MS),
+        expect(button(bens_ticket_page, "Buy now")).to_be_hidden(timeout=LIVE_UPDATE_MS),
     )
 
-    await expect(heading(annes, "Pay for your ticket")).to_be_visible()
-    await pay(annes)
-    await expect(heading(annes, "yours")).to_be_visible()
-    await expect(annes.get_by_role("heading", name="Receipt")).to_be_visible()
-    await expect(annes.get_by_text("$89.50").first).to_be_visible()
-    await annes.get_by_role("link", name="All your orders").click()
-    await expect(row_of(annes, "Tosca, row 3")).to_contain_text("Paid")
+    await expect(heading(annes_page, "Pay for your ticket")).to_be_visible()
+    await pay_by_card(annes_page)
+    await expect(heading(annes_page, "yours")).to_be_visible()
+    await expect(annes_page.get_by_role("heading", name="Receipt")).to_be_visible()
+    await expect(annes_page.get_by_text("$89.50").first).to_be_visible()
+    await annes_page.get_by_role("link", name="All your orders").click()
+    await expect(list_row(annes_page, "Tosca, row 3")).to_contain_text("Paid")
 
-    await shop.goto("/sales?show=sold")
-    await expect(row_of(shop, "Tosca, row 3")).to_contain_text("Paid")
-    await expect(shop.get_by_role("paragraph").filter(has_text="Earned")).to_contain_text("$89.50")
+    await sellers_page.goto("/sales?show=sold")
+    await expect(list_row(sellers_page, "Tosca, row 3")).to_contain_text("Paid")
+    await expect(sellers_page.get_by_role("paragraph").filter(has_text="Earned")).to_contain_text("$89.50")
 
 
-async def test_what_a_buyer_gives_up_can_be_bought_by_those_who_wait(visit, site):
+async def test_ticket_of_a_cancelled_order_can_be_bought_by_a_waiting_visitor(open_page, site):
     seller, anne, ben = [await site.person() for _ in range(3)]
-    ticket_id = await offered(seller, "Elektra")
-    held = await ordered(anne, ticket_id)
-    await until_held(anne, ticket_id, held["id"])
-    annes, bens, front = await visit(anne), await visit(ben), await visit()
-    await annes.goto(f"/orders/{held['id']}")
-    await bens.goto(f"/tickets/{ticket_id}")
-    await front.goto("/")
-    await expect(bens.get_by_text("Someone else is buying this ticket")).to_be_visible()
-    await expect(front.get_by_text("Live", exact=True)).to_be_visible()
-    await expect(link_to(front, "Elektra")).to_have_count(0)
-    await send(annes, button(annes, "Cancel order"))
+    ticket_id = await list_ticket(seller, "Elektra")
+    order_id = (await ordered(anne, ticket_id))["id"]
+    await until_held(anne, ticket_id, order_id)
+    annes_page, bens_page, front_page = await open_page(anne), await open_page(ben), await open_page()
+    await annes_page.goto(f"/orders/{order_id}")
+    await bens_page.goto(f"/tickets/{ticket_id}")
+    await front_page.goto("/")
+    await expect(bens_page.get_by_text("Someone else is buying this ticket")).to_be_visible()
+    await expect_live(front_page)
+    await expect(ticket_link(front_page, "Elektra")).to_have_count(0)
+    await submit(annes_page, button(annes_page, "Cancel order"))
     await asyncio.gather(
-        expect(button(bens, "Buy now")).to_be_visible(timeout=SOON),
-        expect(link_to(front, "Elektra")).to_be_visible(timeout=SOON),
+        expect(button(bens_page, "Buy now")).to_be_visible(timeout=LIVE_UPDATE_MS),
+        expect(ticket_link(front_page, "Elektra")).to_be_visible(timeout=LIVE_UPDATE_MS),
     )
-    await expect(heading(annes, "Order cancelled")).to_be_visible()
-    await button(bens, "Buy now").click()
-    await expect(heading(bens, "Pay for your ticket")).to_be_visible()
+    await expect(heading(annes_page, "Order cancelled")).to_be_visible()
+    await button(bens_page, "Buy now").click()
+    await expect(heading(bens_page, "Pay for your ticket")).to_be_visible()
 
 
-@pytest.mark.parametrize(("card", "why"), [(DECLINED, "declined"), (WITHOUT_FUNDS, "insufficient funds")])
-async def test_a_refused_card_says_why_and_the_ticket_can_be_bought_with_another(visit, site, card, why):
+@pytest.mark.parametrize(
+    ("card", "reason"), [(DECLINED, "declined"), (INSUFFICIENT_FUNDS, "insufficient funds")]
+)
+async def test_refused_card_shows_the_reason_and_another_card_can_be_used(open_page, site, card, reason):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Salome")
-    page = await visit(buyer, expecting=REFUSED)
+    ticket_id = await list_ticket(seller, "Salome")
+    page = await open_page(buyer, allowed_errors=HTTP_400)
     await page.goto(f"/tickets/{ticket_id}")
     await button(page, "Buy now").click()
-    await pay(page, card)
+    await pay_by_card(page, card)
     await expect(heading(page, "The payment failed")).to_be_visible()
-    await expect(page.get_by_role("main")).to_contain_text(why)
+    await expect(page.get_by_role("main")).to_contain_text(reason)
     await expect(page.get_by_role("main")).to_contain_text("nothing was charged")
     await until_held(buyer, ticket_id, None)
     await page.get_by_role("link", name="Back to the ticket").click()
     await button(page, "Buy now").click()
-    await pay(page, VISA)
+    await pay_by_card(page, VISA)
     await expect(heading(page, "yours")).to_be_visible()
 
 
-async def test_a_mistyped_card_is_told_before_anything_is_sent(visit, site):
-    seller, buyer = await site.person(), await site.person()
-    held = await ordered(buyer, await offered(seller, "Wozzeck"))
-    page = await visit(buyer)
-    await page.goto(f"/orders/{held['id']}")
-    await pay(page, "4242424242424241")
+async def test_mistyped_card_number_is_rejected_before_anything_is_sent(open_page, site):
+    reservation = await reserve_ticket(site, "Wozzeck")
+    page = await open_page(reservation.buyer)
+    await page.goto(reservation.order_path)
+    await pay_by_card(page, "4242424242424241")
     await expect(page.get_by_role("alert")).to_contain_text("card number")
-    assert (await until_status(buyer, held["id"], "created"))["status"] == "created"
-    await type_card(page)
+    order = await until_status(reservation.buyer, reservation.order_id, "created")
+    assert order["status"] == "created"
+    await enter_card(page)
     await expect(page.get_by_role("alert")).to_be_hidden()
     await button(page, "Pay $").click()
     await expect(heading(page, "yours")).to_be_visible()
 
 
-async def test_a_double_click_makes_one_order_and_one_payment(visit, site):
+async def test_double_click_makes_one_order_and_one_payment(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Rusalka")
-    page = await visit(buyer)
+    ticket_id = await list_ticket(seller, "Rusalka")
+    page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
     await button(page, "Buy now").dblclick()
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
@@ -137,20 +143,20 @@ async def test_a_double_click_makes_one_order_and_one_payment(visit, site):
     page.on(
         "request", lambda r: r.method == "POST" and r.url.endswith("/api/payments") and payments.append(r)
     )
-    await type_card(page)
+    await enter_card(page)
     await button(page, "Pay $").dblclick()
     await expect(heading(page, "yours")).to_be_visible()
     assert len(payments) == 1
     assert (await site.intent_of(orders[0]["id"])).amount == 1999
 
 
-async def test_the_back_button_leads_to_no_form_for_what_is_paid(visit, site):
+async def test_back_button_shows_no_form_after_payment(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Jenufa")
-    page = await visit(buyer)
+    ticket_id = await list_ticket(seller, "Jenufa")
+    page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
     await button(page, "Buy now").click()
-    await pay(page)
+    await pay_by_card(page)
     await page.get_by_role("link", name="Find another ticket").click()
     await page.go_back()
     await expect(heading(page, "yours")).to_be_visible()
@@ -160,35 +166,32 @@ async def test_the_back_button_leads_to_no_form_for_what_is_paid(visit, site):
     await expect(button(page, "Buy now")).to_have_count(0)
 
 
-@pytest.mark.parametrize("how", ["pay", "cancel"])
-async def test_another_tab_notices_what_is_done_in_this_one(visit, site, how):
-    seller, buyer = await site.person(), await site.person()
-    held = await ordered(buyer, await offered(seller, "Katja"))
-    page = await visit(buyer)
-    other = await page.context.new_page()
-    for tab in (page, other):
-        await tab.goto(f"/orders/{held['id']}")
+@pytest.mark.parametrize("action", ["pay", "cancel"])
+async def test_payment_and_cancellation_show_in_another_tab(open_page, site, action):
+    reservation = await reserve_ticket(site, "Katja")
+    page = await open_page(reservation.buyer)
+    other_tab = await page.context.new_page()
+    for tab in (page, other_tab):
+        await tab.goto(reservation.order_path)
         await expect(card_fields(tab)[0]).to_be_visible()
-    await (pay(page) if how == "pay" else button(page, "Cancel order").click())
-    end = "yours" if how == "pay" else "Order cancelled"
-    await asyncio.gather(*(expect(heading(tab, end)).to_be_visible() for tab in (page, other)))
+    await (pay_by_card(page) if action == "pay" else button(page, "Cancel order").click())
+    new_heading = "yours" if action == "pay" else "Order cancelled"
+    await asyncio.gather(*(expect(heading(tab, new_heading)).to_be_visible() for tab in (page, other_tab)))
 
 
-async def test_a_refund_shows_to_both_and_frees_the_ticket(visit, site):
-    seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Boris", 120)
-    held = await ordered(buyer, ticket_id)
-    page = await visit(buyer)
-    await page.goto(f"/orders/{held['id']}")
-    await pay(page)
+async def test_refund_shows_to_seller_and_buyer_and_frees_the_ticket(open_page, site):
+    reservation = await reserve_ticket(site, "Boris", 120)
+    page = await open_page(reservation.buyer)
+    await page.goto(reservation.order_path)
+    await pay_by_card(page)
     await expect(heading(page, "yours")).to_be_visible()
-    shop = await visit(seller)
-    await shop.goto("/sales?show=sold")
-    await shop.get_by_text("Refund…").click()
-    await button(shop, "Refund $120.00").click()
-    await expect(row_of(shop, "Boris")).to_contain_text("Refunded")
-    await expect(shop.get_by_role("paragraph").filter(has_text="Earned")).to_contain_text("$0.00")
+    sellers_page = await open_page(reservation.seller)
+    await sellers_page.goto("/sales?show=sold")
+    await sellers_page.get_by_text("Refund…").click()
+    await button(sellers_page, "Refund $120.00").click()
+    await expect(list_row(sellers_page, "Boris")).to_contain_text("Refunded")
+    await expect(sellers_page.get_by_role("paragraph").filter(has_text="Earned")).to_contain_text("$0.00")
     await page.reload()
     await expect(heading(page, "Refunded")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text("$120.00")
-    await until_held(buyer, ticket_id, None)
+    await until_held(reservation.buyer, reservation.ticket_id, None)

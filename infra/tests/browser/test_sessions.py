@@ -1,28 +1,37 @@
-"""Sessions that end in the middle of something: one signs in and goes on where one was."""
+"""When a session ends in the middle of an action, the visitor signs in and continues there."""
 
 import pytest
-from market import ordered, until_status
-from people import PASSWORD, button, email_of, heading, offered, pay, take_session, type_card
+from market import until_status
 from playwright.async_api import expect
+from site_pages import (
+    button,
+    enter_card,
+    fill_account_form,
+    fill_ticket_form,
+    get_email,
+    heading,
+    list_ticket,
+    pay_by_card,
+    reserve_ticket,
+    set_session_cookie,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-NOT_SIGNED_IN = "status of 401"
+HTTP_401 = "status of 401"
 
 
-async def sign_in(page, person):
+async def sign_in(page, user):
     await expect(heading(page, "Sign in")).to_be_visible()
-    await page.get_by_label("Email").fill(await email_of(person))
-    await page.get_by_label("Password").fill(PASSWORD)
+    await fill_account_form(page, await get_email(user))
     await button(page, "Sign in").click()
 
 
-async def test_what_was_typed_of_a_ticket_is_still_there(visit, site):
+async def test_ticket_form_keeps_its_input_across_sign_in(open_page, site):
     seller = await site.person()
-    page = await visit(seller)
+    page = await open_page(seller)
     await page.goto("/tickets/new")
-    await page.get_by_label("Title").fill("Daphne & Elektra: 50% off?")
-    await page.get_by_label("Price").fill("35.5")
+    await fill_ticket_form(page, "Daphne & Elektra: 50% off?", "35.5")
     await page.context.clear_cookies()
     await button(page, "List for sale").click()
     await sign_in(page, seller)
@@ -32,10 +41,10 @@ async def test_what_was_typed_of_a_ticket_is_still_there(visit, site):
     await expect(heading(page, "Daphne & Elektra: 50% off?")).to_be_visible()
 
 
-async def test_who_wanted_to_buy_comes_back_to_the_ticket(visit, site):
+async def test_buyer_returns_to_the_ticket_after_sign_in(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Intermezzo")
-    page = await visit(buyer)
+    ticket_id = await list_ticket(seller, "Intermezzo")
+    page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
     await page.context.clear_cookies()
     await button(page, "Buy now").click()
@@ -44,49 +53,46 @@ async def test_who_wanted_to_buy_comes_back_to_the_ticket(visit, site):
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
 
 
-async def test_who_was_paying_comes_back_to_the_order(visit, site):
-    seller, buyer = await site.person(), await site.person()
-    held = await ordered(buyer, await offered(seller, "Feuersnot"))
-    page = await visit(buyer, expecting=NOT_SIGNED_IN)
-    await page.goto(f"/orders/{held['id']}")
-    await type_card(page)
+async def test_paying_buyer_returns_to_the_order_after_sign_in(open_page, site):
+    reservation = await reserve_ticket(site, "Feuersnot")
+    page = await open_page(reservation.buyer, allowed_errors=HTTP_401)
+    await page.goto(reservation.order_path)
+    await enter_card(page)
     await page.context.clear_cookies()
     await button(page, "Pay $").click()
-    await sign_in(page, buyer)
-    await pay(page)
+    await sign_in(page, reservation.buyer)
+    await pay_by_card(page)
     await expect(heading(page, "yours")).to_be_visible()
-    assert (await site.intent_of(held["id"])).amount == 1999
+    assert (await site.intent_of(reservation.order_id)).amount == 1999
 
 
-async def test_an_order_that_is_only_looked_at_leads_to_sign_in_by_itself(visit, site):
-    seller, buyer = await site.person(), await site.person()
-    held = await ordered(buyer, await offered(seller, "Guntram"))
-    page = await visit(buyer, expecting=NOT_SIGNED_IN)
-    await page.goto(f"/orders/{held['id']}")
+async def test_open_order_page_redirects_to_sign_in_when_the_session_ends(open_page, site):
+    reservation = await reserve_ticket(site, "Guntram")
+    page = await open_page(reservation.buyer, allowed_errors=HTTP_401)
+    await page.goto(reservation.order_path)
     await expect(button(page, "Cancel order")).to_be_visible()
     await page.context.clear_cookies()
-    await sign_in(page, buyer)
+    await sign_in(page, reservation.buyer)
     await button(page, "Cancel order").click()
     await expect(heading(page, "Order cancelled")).to_be_visible()
-    await until_status(buyer, held["id"], "cancelled")
+    await until_status(reservation.buyer, reservation.order_id, "cancelled")
 
 
-async def test_what_belongs_to_somebody_else_says_so(visit, site):
-    seller, buyer, other = [await site.person() for _ in range(3)]
-    ticket_id = await offered(seller, "Salome, somebody else's")
-    held = await ordered(buyer, ticket_id)
-    page = await visit(other, expecting=NOT_SIGNED_IN)
-    for path in (f"/orders/{held['id']}", f"/tickets/{ticket_id}/edit"):
-        answer = await page.goto(path)
-        assert answer.status == 401
+async def test_pages_of_another_user_are_not_shown(open_page, site):
+    reservation = await reserve_ticket(site, "Salome, somebody else's")
+    other = await site.person()
+    page = await open_page(other, allowed_errors=HTTP_401)
+    for path in (reservation.order_path, f"/tickets/{reservation.ticket_id}/edit"):
+        response = await page.goto(path)
+        assert response.status == 401
         await expect(heading(page, "This is somebody else's")).to_be_visible()
-        await expect(page.get_by_role("main")).to_contain_text(await email_of(other))
-        assert held["id"] not in await page.content()
+        await expect(page.get_by_role("main")).to_contain_text(await get_email(other))
+        assert reservation.order_id not in await page.content()
 
 
-async def test_a_tab_of_before_signing_out_shows_nothing_by_the_back_button(visit, site):
-    person = await site.person()
-    page = await visit(person)
+async def test_back_button_shows_no_private_page_after_sign_out(open_page, site):
+    user = await site.person()
+    page = await open_page(user)
     await page.goto("/orders")
     await expect(heading(page, "Your orders")).to_be_visible()
     await page.locator("summary").click()
@@ -94,6 +100,6 @@ async def test_a_tab_of_before_signing_out_shows_nothing_by_the_back_button(visi
     await expect(page.get_by_text("You are signed out.")).to_be_visible()
     await page.go_back()
     await expect(heading(page, "Sign in")).to_be_visible()
-    await take_session(page.context, person)
+    await set_session_cookie(page.context, user)
     await page.reload()
     await expect(heading(page, "Your orders")).to_be_visible()

@@ -1,45 +1,54 @@
-"""The site in a browser that runs no scripts: all but paying by card."""
+"""The site in a browser without JavaScript: everything works except payment by card."""
 
 import pytest
 import pytest_asyncio
 from market import ordered
-from people import PASSWORD, button, email_of, heading, link_to, offered, row_of
 from playwright.async_api import expect
+from site_pages import (
+    PASSWORD,
+    button,
+    fill_account_form,
+    fill_ticket_form,
+    get_email,
+    heading,
+    list_row,
+    list_ticket,
+    ticket_link,
+)
 
-from ticketing_common.mongo import new_id
+from ticketing_common.values.ids import new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-REFUSED = "status of 40[04]"
-"""What a console says of a form that has to be filled in again."""
+HTTP_400_OR_404 = "status of 40[04]"
+"""The console message for a form that is shown again with errors."""
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def page(visit):
-    return await visit(java_script_enabled=False, expecting=REFUSED)
+async def page(open_page):
+    return await open_page(java_script_enabled=False, allowed_errors=HTTP_400_OR_404)
 
 
-async def test_tickets_are_searched_for_and_the_next_page_is_a_link(visit, site):
-    page = await visit(java_script_enabled=False)
+async def test_search_works_and_the_next_page_is_a_link(open_page, site):
+    page = await open_page(java_script_enabled=False)
     seller = await site.person()
     for number in range(50):
-        await offered(seller, f"Plain opera {number}")
+        await list_ticket(seller, f"Plain opera {number}")
     await page.goto("/")
     await page.get_by_role("searchbox", name="Search tickets").fill("plain opera")
     await button(page, "Search").click()
     await expect(page.get_by_role("heading", level=2)).to_have_count(48)
     await page.get_by_role("link", name="Show more").click()
     await expect(page.get_by_role("heading", level=2)).to_have_count(2)
-    await link_to(page, "Plain opera 0").click()
+    await ticket_link(page, "Plain opera 0").click()
     await expect(heading(page, "Plain opera 0")).to_be_visible()
     await expect(page.get_by_role("link", name="Sign in to buy")).to_be_visible()
 
 
-async def test_one_signs_up_after_a_mistake_and_signs_out(page):
+async def test_visitor_signs_up_after_an_invalid_password_and_signs_out(page):
     email = f"{new_id()}@example.com"
     await page.goto("/auth/signup")
-    await page.get_by_label("Email").fill(email)
-    await page.get_by_label("Password").fill("short")
+    await fill_account_form(page, email, "short")
     await button(page, "Sign up").click()
     password = page.get_by_label("Password")
     await expect(password).to_have_attribute("aria-invalid", "true")
@@ -54,11 +63,10 @@ async def test_one_signs_up_after_a_mistake_and_signs_out(page):
     await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
 
 
-async def test_one_signs_in_after_a_wrong_password_and_comes_back(page, site):
-    person = await site.person()
+async def test_visitor_signs_in_after_a_wrong_password_and_returns(page, site):
+    user = await site.person()
     await page.goto("/orders")
-    await page.get_by_label("Email").fill(await email_of(person))
-    await page.get_by_label("Password").fill("wrong password")
+    await fill_account_form(page, await get_email(user), "wrong password")
     await button(page, "Sign in").click()
     await expect(page.get_by_role("alert")).to_contain_text("Email and password don't match")
     await page.get_by_label("Password").fill(PASSWORD)
@@ -66,11 +74,10 @@ async def test_one_signs_in_after_a_wrong_password_and_comes_back(page, site):
     await expect(heading(page, "Your orders")).to_be_visible()
 
 
-async def test_a_ticket_is_listed_and_edited(visit, site):
-    page = await visit(await site.person(), java_script_enabled=False, expecting=REFUSED)
+async def test_ticket_is_listed_and_edited(open_page, site):
+    page = await open_page(await site.person(), java_script_enabled=False, allowed_errors=HTTP_400_OR_404)
     await page.goto("/tickets/new")
-    await page.get_by_label("Title").fill("Plain listing")
-    await page.get_by_label("Price").fill("nothing")
+    await fill_ticket_form(page, "Plain listing", "nothing")
     await button(page, "List for sale").click()
     await expect(page.get_by_label("Price")).to_have_accessible_description(
         "Enter the price as a number of dollars, such as 19.99."
@@ -85,13 +92,13 @@ async def test_a_ticket_is_listed_and_edited(visit, site):
     await button(page, "Save").click()
     await expect(heading(page, "Plain listing, edited")).to_be_visible()
     await page.goto("/sales")
-    await expect(row_of(page, "Plain listing, edited")).to_contain_text("$1,000.00")
+    await expect(list_row(page, "Plain listing, edited")).to_contain_text("$1,000.00")
 
 
-async def test_a_ticket_is_bought_and_the_order_cancelled(visit, site):
+async def test_ticket_is_ordered_and_the_order_is_cancelled(open_page, site):
     seller, buyer = await site.person(), await site.person()
-    ticket_id = await offered(seller, "Plain purchase")
-    page = await visit(buyer, java_script_enabled=False)
+    ticket_id = await list_ticket(seller, "Plain purchase")
+    page = await open_page(buyer, java_script_enabled=False)
     await page.goto(f"/tickets/{ticket_id}")
     await button(page, "Buy now").click()
     await expect(page.get_by_role("main")).to_contain_text(
@@ -101,13 +108,13 @@ async def test_a_ticket_is_bought_and_the_order_cancelled(visit, site):
     await button(page, "Cancel order").click()
     await expect(heading(page, "Order cancelled")).to_be_visible()
     await page.get_by_role("link", name="Your orders").click()
-    await expect(row_of(page, "Plain purchase")).to_contain_text("Cancelled")
+    await expect(list_row(page, "Plain purchase")).to_contain_text("Cancelled")
 
 
-async def test_who_comes_too_late_is_told_so(visit, site):
+async def test_second_buyer_gets_a_message_that_the_ticket_is_taken(open_page, site):
     seller, anne, ben = [await site.person() for _ in range(3)]
-    ticket_id = await offered(seller, "Plain race")
-    page = await visit(ben, java_script_enabled=False, expecting=REFUSED)
+    ticket_id = await list_ticket(seller, "Plain race")
+    page = await open_page(ben, java_script_enabled=False, allowed_errors=HTTP_400_OR_404)
     await page.goto(f"/tickets/{ticket_id}")
     await ordered(anne, ticket_id)
     await button(page, "Buy now").click()
