@@ -131,7 +131,7 @@ async def small_buffers(app):
 async def test_client_that_reads_nothing_is_disconnected_and_resumes_without_a_gap(
     settings, bus, listen, update, listener_count, monkeypatch
 ):
-    monkeypatch.setattr(sse, "_PATIENCE", 0.2)
+    monkeypatch.setattr(sse, "_SEND_TIMEOUT", 0.2)
     monkeypatch.setattr(feed, "MAX_RECENT", 50)
     loop = asyncio.get_running_loop()
     async with small_buffers(create(settings)) as (http, slow):

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from ticketing_common.testing import serve_app
 from tickets import sse
-from tickets.sse import EventStream, event
+from tickets.sse import EventStream, sse_event
 
 
 class Source:
@@ -47,7 +47,7 @@ async def closed(source):
 
 
 def test_an_event_has_an_id_a_name_and_its_data():
-    assert event("7", "ticket.created", '{"title":"Bällett"}') == (
+    assert sse_event("7", "ticket.created", '{"title":"Bällett"}') == (
         'id: 7\nevent: ticket.created\ndata: {"title":"Bällett"}\n\n'.encode()
     )
 
@@ -78,8 +78,8 @@ async def test_a_client_that_goes_is_noticed_at_once():
 
 
 async def test_a_client_that_takes_nothing_is_given_up(monkeypatch):
-    monkeypatch.setattr(sse, "_PATIENCE", 0.05)
-    monkeypatch.setattr(sse, "_GOODBYE", 0.05)
+    monkeypatch.setattr(sse, "_SEND_TIMEOUT", 0.05)
+    monkeypatch.setattr(sse, "_CLOSE_TIMEOUT", 0.05)
     source = Source(b"a")
 
     async def stuck(message):

@@ -23,7 +23,7 @@ async def publish(bus, *titles, kind=TicketCreated):
 
 
 async def end_of(bus):
-    stream = await bus.stream()
+    stream = await bus.stream_info()
     return Position.of(stream, stream.state.last_seq)
 
 

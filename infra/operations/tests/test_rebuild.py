@@ -23,7 +23,7 @@ class Thing(Aggregate):
 
 
 async def on_change(event, things):
-    await things.follow(event.id, event.version, lambda _: Thing(id=event.id, title=event.title))
+    await things.apply_change(event.id, event.version, lambda _: Thing(id=event.id, title=event.title))
 
 
 HANDLERS = {TicketCreated: on_change, TicketUpdated: on_change}
