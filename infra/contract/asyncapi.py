@@ -16,9 +16,10 @@ _DESCRIPTION = """The events that the services publish over NATS JetStream.
 
 There is one stream, `TICKETING`, and one subject for each event.
 
-Delivery is at least once, and in no guaranteed order. The header `Nats-Msg-Id` is the id of an event: the same on
-every retry. Each version of an aggregate has exactly one event. An event that carries only a change applies to the
-version before it; one that carries the whole state (`ticket.*`) applies if it is newer. Unknown fields are ignored.
+Delivery is at least once, and in no guaranteed order. The header `Nats-Msg-Id` is the id of an event:
+the same on every retry. Each version of an aggregate has exactly one event. An event that carries only a
+change applies to the version before it; one that carries the whole state (`ticket.*`) applies if it is
+newer. Unknown fields are ignored.
 
 Within a subject no field is removed, renamed, retyped or newly required.
 """
@@ -94,7 +95,7 @@ def _without_titles(schema: Any) -> Any:
     return [_without_titles(each) for each in schema] if isinstance(schema, list) else schema
 
 
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
