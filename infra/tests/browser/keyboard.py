@@ -16,7 +16,7 @@ async def tab_to(page: Page, target: Locator, at_most: int = 30) -> None:
     """Presses Tab until the target has the focus. Fails if the focus is invisible on the way."""
     for _ in range(at_most):
         await page.keyboard.press("Tab")
-        # Wait: the page learns with a delay that a frame has the focus.
+        # The page detects with a delay that a frame has the focus.
         await wait_until(lambda: page.evaluate(_IS_FOCUS_VISIBLE), 1)
         if await target.evaluate("(node) => node === document.activeElement"):
             return

@@ -32,7 +32,7 @@ export function subscribe(position, onTicket, onConnectionChange = () => {}) {
     if (document.visibilityState === "visible") open();
   }
 
-  // A hidden page gives up its connection: a browser allows only six per host.
+  // A hidden page closes its connection: a browser allows only six per host.
   let hiddenSince = 0;
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden") {
