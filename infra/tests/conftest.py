@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest_asyncio
 from market import Market
-from ticketing_local.parts import Plan, plan_parts
 
+from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.settings import Settings
 from ticketing_local.testing import running_stack
 

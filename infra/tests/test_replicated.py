@@ -17,12 +17,12 @@ import pytest_asyncio
 from market import Market, listed, order, pay, until_accepted, until_held, until_status
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from pymongo import MongoClient
-from ticketing_local.parts import Plan, plan_parts
 
 from ticketing_common.messaging.bus import STREAM, Bus, open_bus
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.replica_set import initiate, member
 from ticketing_common.testing.servers import Server, find_binary, free_port, nats_server, running
+from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.settings import Settings
 from ticketing_local.testing import running_stack
 

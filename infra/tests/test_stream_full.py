@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from market import Market, listed, order, ordered, pay, until_held, until_status
-from ticketing_local.parts import Plan, plan_parts
 
 from ticketing_common.messaging.bus import STREAM, open_bus
 from ticketing_common.testing import wait_until
+from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.settings import Settings
 from ticketing_local.testing import running_stack
 

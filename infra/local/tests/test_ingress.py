@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from ticketing_common.testing.servers import free_port, freeze
-from ticketing_local.ingress import ingress
+from ticketing_local.ingress import plan_ingress
 
 UNAVAILABLE = "The service is not available at the moment, please try again"
 SERVICES = ["auth", "tickets", "orders", "client"]  # payments is down
@@ -41,7 +41,7 @@ def market(
 ) -> Iterator[httpx.Client]:
     port = free_port()
     ports = {name: port for name, (port, _) in services.items()} | {"payments": free_port()}
-    part = ingress(port, ports, tmp_path_factory.mktemp("it's a folder"), patience_seconds=1)
+    part = plan_ingress(port, ports, tmp_path_factory.mktemp("it's a folder"), timeout_seconds=1)
     process = subprocess.Popen(part.command, env=part.environment, stderr=subprocess.DEVNULL)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         deadline = time.monotonic() + 10

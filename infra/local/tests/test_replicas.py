@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ticketing_local.parts import Plan
+from ticketing_local.plan import Plan
 from ticketing_local.replicas import replicate
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Planner, Stack

@@ -12,11 +12,11 @@ import pytest
 
 from ticketing_common.testing.servers import free_port, redis_server, running
 from ticketing_local.console import Console
-from ticketing_local.env_file import read_env_file
+from ticketing_local.data_dir import read_env_file
 from ticketing_local.errors import StackError
 from ticketing_local.seed import seed
-from ticketing_local.settings import Settings, from_environment
-from ticketing_local.stack import Planner, started
+from ticketing_local.settings import Settings, load_settings
+from ticketing_local.stack import Planner, run_stack
 from ticketing_local.testing import running_stack
 
 NAMES = {
@@ -93,7 +93,7 @@ async def test_a_stale_stack_env_is_removed_even_when_the_start_fails(
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = Settings(port=other.getsockname()[1], data_dir=tmp_path)
         with pytest.raises(StackError):
-            async with started(settings, Console(io.StringIO()), restarts=False, plan=with_stand_ins):
+            async with run_stack(settings, Console(io.StringIO()), restarts=False, plan=with_stand_ins):
                 pass
     assert not (tmp_path / "stack.env").exists()
 
@@ -105,7 +105,7 @@ async def test_a_port_in_use_is_refused_at_once_with_what_to_do(
         port = other.getsockname()[1]
         settings = Settings(port=port, data_dir=tmp_path)
         with pytest.raises(StackError, match=f"Port {port} is in use: stop what listens.*PORT=8001 make up"):
-            async with started(settings, Console(io.StringIO()), restarts=False, plan=with_stand_ins):
+            async with run_stack(settings, Console(io.StringIO()), restarts=False, plan=with_stand_ins):
                 pass
 
 
@@ -175,14 +175,14 @@ async def test_a_store_that_the_environment_names_is_used_and_not_started(
     )
     screen = io.StringIO()
     with running(mine):
-        async with started(settings, Console(screen), restarts=False, plan=with_stand_ins) as stack:
+        async with run_stack(settings, Console(screen), restarts=False, plan=with_stand_ins) as stack:
             assert stack.env["REDIS_URL"] == mine.url
             assert stack.env["STRIPE_KEY"] == "sk_mine"
             assert stack.env["MONGO_URI_ORDERS"] == (
                 "mongodb://me:secret@db.example:27017/orders?replicaSet=rs&authSource=admin"
             )
             assert {"mongod", "nats", "redis", "stripe"}.isdisjoint(stack.supervisor.names)
-    assert f"  redis       not ours  it runs at {mine.url}" in screen.getvalue()
+    assert f"  redis       external  at {mine.url}" in screen.getvalue()
     assert "secret" not in screen.getvalue()
 
 
@@ -197,10 +197,10 @@ def test_what_is_wrong_in_the_environment_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PORT", "eighty")
     monkeypatch.setenv("EXPIRATION_WINDOW_SECONDS", "0")
     with pytest.raises(StackError, match=r"PORT: .*integer.*EXPIRATION_WINDOW_SECONDS: .*greater"):
-        from_environment()
+        load_settings()
 
 
 def test_half_a_stripe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "sk_test_x")
     with pytest.raises(StackError, match="set both STRIPE_API_BASE and STRIPE_KEY"):
-        from_environment()
+        load_settings()

@@ -40,7 +40,7 @@ async def start(tmp_path: Path, screen: io.StringIO) -> AsyncIterator[Start]:
 
     def start(*parts: Part, restarts: bool = True) -> Supervisor:
         console = Console(screen)
-        console.streaming = True
+        console.shows_logs = True
         started.append(Supervisor(parts, tmp_path, console, restarts=restarts))
         return started[-1]
 
@@ -86,7 +86,7 @@ async def test_a_part_that_keeps_dying_is_given_up_and_its_last_words_are_shown(
 
     async def run() -> None:
         await supervisor.start("orders", "auth")
-        await supervisor.until_one_is_given_up()
+        await supervisor.wait_for_failure()
 
     with pytest.raises(StackError) as given_up:
         await run()

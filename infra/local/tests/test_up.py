@@ -177,5 +177,5 @@ def test_the_demo_without_a_market_says_how_to_start_one() -> None:
         text=True,
     )
     assert demo.returncode == 1
-    assert "Start one: make up" in demo.stdout
+    assert "Start the stack with `make up`" in demo.stdout
     assert "Traceback" not in demo.stderr

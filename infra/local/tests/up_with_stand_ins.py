@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ticketing_local.parts import Plan, plan_parts
+from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.process import Part
 from ticketing_local.settings import Settings
 from ticketing_local.up import main

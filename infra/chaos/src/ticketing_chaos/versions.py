@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ticketing_chaos
 from ticketing_chaos.guards import GUARDS
-from ticketing_local.parts import Plan, plan_parts
+from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.process import Part
 from ticketing_local.replicas import replicate, service_of
 from ticketing_local.settings import Settings

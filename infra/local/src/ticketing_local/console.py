@@ -1,4 +1,4 @@
-"""What a person sees: progress while the stack starts, then one stream of log lines."""
+"""Writes progress and log lines to the terminal, in colour unless NO_COLOR is set."""
 
 import contextlib
 import io
@@ -21,22 +21,20 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Console:
-    """Aligned, coloured when someone looks (a terminal, and NO_COLOR unset)."""
-
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.colour = stream.isatty() and not os.environ.get("NO_COLOR")
-        self.streaming = False
-        """Whether the parts' log lines are shown; while starting, progress is."""
+        self.has_colour = stream.isatty() and not os.environ.get("NO_COLOR")
+        self.shows_logs = False
+        """False while the stack starts and stops: then only progress is shown."""
 
-    def part(self, name: str, state: str, detail: str = "") -> None:
-        """A step in the life of a part."""
+    def step(self, name: str, state: str, detail: str = "") -> None:
+        """Show the new state of a process."""
         self.say(f"  {self._name(name)}  {self.paint(f'{state:<9}', 2)} {detail}".rstrip())
 
     def log(self, name: str, line: str) -> None:
-        """A line that a part has said."""
-        if self.streaming:
-            self.say(f"{self._name(name)} | {line if self.colour else without_escapes(line)}")
+        """Show a line of a process's output."""
+        if self.shows_logs:
+            self.say(f"{self._name(name)} | {line if self.has_colour else without_escapes(line)}")
 
     def warn(self, text: str) -> None:
         self.say(self.paint(text, 33))
@@ -45,11 +43,11 @@ class Console:
         self.say(self.paint(text, 31))
 
     def say(self, text: str = "") -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal may be gone, which stops no market
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal must not stop the stack
             print(text, file=self.stream, flush=True)
 
     def paint(self, text: str, code: int) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+        return f"\x1b[{code}m{text}\x1b[0m" if self.has_colour else text
 
     def _name(self, name: str) -> str:
         return self.paint(f"{name:<10}", _COLOURS.get(name, 90))
@@ -57,7 +55,7 @@ class Console:
 
 def terminal() -> Console:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # no sign that a terminal cannot show is worth a crash
+        sys.stdout.reconfigure(errors="replace")  # for terminals that cannot show every character
     return Console(sys.stdout)
 
 

@@ -1,195 +1,241 @@
-"""`make demo`: a sale, a decline, a refund and an expiry, performed over HTTP and told as a timeline."""
+"""`make demo`: a sale, a declined card, a refund and an expired order over HTTP, printed as a timeline."""
 
 import asyncio
 import os
 import secrets
+import shutil
 import sys
+import time
 from datetime import UTC, datetime
 
 import httpx
 
-from ticketing_local.console import terminal
-from ticketing_local.market import (
+from ticketing_local.api import (
     Json,
     Refused,
     eventually,
+    get,
     list_ticket,
     order,
     pay,
     refund,
-    see_order,
-    see_refund,
-    see_ticket,
     sign_up,
     visitor,
 )
-from ticketing_local.timeline import Timeline
+from ticketing_local.console import Console, terminal
 
-PATIENCE_SECONDS = 60
-"""The longest window for which the demo waits to see an order expire."""
+MAX_WAIT_SECONDS = 60
+"""With a longer EXPIRATION_WINDOW_SECONDS the demo does not wait for an order to expire."""
 
 
-class Surprise(Exception):
-    """The market did something that the demo did not expect."""
+class Unexpected(Exception):
+    """The market gave an answer that is a bug."""
 
 
 def main() -> None:
     base_url = os.environ.get("BASE_URL") or f"http://localhost:{os.environ.get('PORT') or 8000}"
     timeline = Timeline(terminal())
     try:
-        asyncio.run(demo(base_url.rstrip("/"), timeline))
+        asyncio.run(run_demo(base_url.rstrip("/"), timeline))
     except httpx.TransportError as error:
-        timeline.fail(f"No market answers at {base_url} ({type(error).__name__}). Start one: make up")
+        timeline.fail(
+            f"Nothing answers at {base_url} ({type(error).__name__}). Start the stack with `make up`, "
+            "or set PORT to its port."
+        )
         sys.exit(1)
-    except (Refused, Surprise, TimeoutError) as error:
-        timeline.fail(f"The market did not do what it should: {error}")
+    except (Refused, Unexpected, TimeoutError) as error:
+        timeline.fail(f"Unexpected: {error}\nLook at the output of `make up`.")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-async def demo(base_url: str, tell: Timeline) -> None:
-    async with visitor(base_url) as sam, visitor(base_url) as alice, visitor(base_url) as bob:
-        tell.title(f"A day at the market, {base_url}")
-        tell.chapter("A sale")
-        await _sign_up_all({"Sam": sam, "Alice": alice, "Bob": bob}, tell)
-        await _a_sale(sam, alice, bob, tell)
-        tell.chapter("A declined card")
-        await _a_decline(sam, alice, bob, tell)
-        tell.chapter("A refund")
-        await _a_refund(sam, alice, tell)
-        tell.chapter("An order that nobody pays")
-        await _an_expiry(sam, alice, tell)
-    tell.end("That is the market's whole job. Run it again: it brings new people and new tickets.")
+class Timeline:
+    """Prints one line for each step, with the time since the start and the result."""
 
+    _COLOURS = {"Sam": 35, "Alice": 36, "Bob": 33, "market": 90}
 
-async def _sign_up_all(people: dict[str, httpx.AsyncClient], tell: Timeline) -> None:
-    for name, who in people.items():
-        email = f"{name.lower()}-{secrets.token_hex(4)}@example.com"
-        await sign_up(who, email, secrets.token_urlsafe(12))
-        tell.step(name, f"signs up as {email}", "welcome")
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started_at = time.monotonic()
+        self._width = min(shutil.get_terminal_size().columns, 110)
 
+    def heading(self, text: str) -> None:
+        self._clear_countdown()
+        self._console.say(f"\n{self._console.paint(text, 1)}")
 
-async def _a_sale(
-    sam: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, tell: Timeline
-) -> None:
-    ticket = await _list(sam, "Nick Cave, Royal Albert Hall, arena 7", 89.50, tell)
-    bought = await _order(alice, "Alice", ticket, tell)
-    await _refused_order(bob, ticket, tell)
-    await _shown_as(alice, ticket, bought["id"], "reserved for Alice", tell)
-    await pay(alice, bought["id"], "tok_visa")
-    tell.step("Alice", "pays with a Visa card", "authorised; captured once the order is hers")
-    await _order_becomes(alice, bought["id"], "complete")
-    tell.step("market", "completes the order", "the ticket is Alice's")
-
-
-async def _a_decline(
-    sam: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, tell: Timeline
-) -> None:
-    ticket = await _list(sam, "Macbeth, Almeida Theatre, circle A12", 45.00, tell)
-    hers = await _order(alice, "Alice", ticket, tell)
-    try:
-        await pay(alice, hers["id"], "tok_chargeDeclined")
-    except Refused as refused:
-        if refused.status != 400:
-            raise
-        tell.step("Alice", "pays with a card without money", f"refused: {refused.message}", good=False)
-    else:
-        raise Surprise("a payment with a declined card was accepted.")
-    cancelled = await _order_becomes(alice, hers["id"], "cancelled")
-    tell.step("market", f"cancels her order ({cancelled['reason']})", "")
-    await _shown_as(alice, ticket, None, "for sale again", tell)
-    his = await _order(bob, "Bob", ticket, tell)
-    await pay(bob, his["id"], "tok_visa")
-    await _order_becomes(bob, his["id"], "complete")
-    tell.step("Bob", "pays with a Visa card", "the ticket is Bob's")
-
-
-async def _a_refund(sam: httpx.AsyncClient, alice: httpx.AsyncClient, tell: Timeline) -> None:
-    ticket = await _list(sam, "Fleabag, Wyndham's Theatre, stalls D4", 37.50, tell)
-    bought = await _order(alice, "Alice", ticket, tell)
-    await pay(alice, bought["id"], "tok_visa")
-    await _order_becomes(alice, bought["id"], "complete")
-    tell.step("Alice", "pays with a Visa card", "the ticket is Alice's")
-    await refund(sam, bought["id"])
-    tell.step("Sam", "refunds her", "the order is refunded")
-    done = await eventually(
-        lambda: see_refund(alice, bought["id"]),
-        lambda seen: seen["status"] != "pending",
-        "the refund is over",
-    )
-    if done["status"] != "done":
-        raise Surprise(f"the refund failed: {done['message']}")
-    tell.step("market", "tells Alice", done["message"])
-    await _shown_as(alice, ticket, None, "for sale again", tell)
-
-
-async def _an_expiry(sam: httpx.AsyncClient, alice: httpx.AsyncClient, tell: Timeline) -> None:
-    ticket = await _list(sam, "Stewart Lee, Leicester Square Theatre", 22.00, tell)
-    ordered = await _order(alice, "Alice", ticket, tell)
-    left = _seconds_until(ordered["expiresAt"])
-    if left > PATIENCE_SECONDS:
-        tell.step("Alice", f"does not pay: the ticket is free again in {left / 60:.0f} minutes", "")
-        tell.note(
-            "To see it happen, start the market with a short window: EXPIRATION_WINDOW_SECONDS=10 make up"
+    def step(self, who: str, action: str, result: str = "", ok: bool = True) -> None:
+        self._clear_countdown()
+        paint = self._console.paint
+        elapsed = paint(f"{time.monotonic() - self._started_at:6.2f} s", 2)
+        mark = paint("✓", 32) if ok else paint("✗", 31)
+        result = f"  {mark} {result}" if result else ""
+        self._console.say(
+            f"{elapsed}  {paint(f'{who:<7}', self._COLOURS[who])} {action:<52}{result}".rstrip()
         )
-        return
-    tell.step("Alice", "goes for a walk, and does not pay", "")
-    while (left := _seconds_until(ordered["expiresAt"])) > 0:
-        tell.countdown("the order expires in", left)
-        await asyncio.sleep(min(left, 0.25))
-    expired = await _order_becomes(alice, ordered["id"], "cancelled")
-    tell.step("market", f"cancels her order ({expired['reason']})", "")
-    await _shown_as(alice, ticket, None, "for sale again", tell)
+
+    def countdown(self, text: str, seconds: float) -> None:
+        """A line that changes in place; nothing without a terminal."""
+        if self._console.has_colour:
+            line = f"          {text} {seconds:4.1f} s {'▪' * min(round(seconds), 60)}"[: self._width]
+            self._console.stream.write(f"\r\x1b[K{self._console.paint(line, 2)}")
+            self._console.stream.flush()
+
+    def note(self, text: str) -> None:
+        self._console.say(f"          {self._console.paint(text, 2)}")
+
+    def end(self, text: str) -> None:
+        self._console.say(f"\n{text}\n")
+
+    def fail(self, text: str) -> None:
+        self._clear_countdown()
+        self._console.fail(text)
+
+    def _clear_countdown(self) -> None:
+        if self._console.has_colour:
+            self._console.stream.write("\r\x1b[K")
 
 
-async def _list(sam: httpx.AsyncClient, title: str, price: float, tell: Timeline) -> str:
-    ticket = await list_ticket(sam, title, price)
-    tell.step("Sam", f"lists “{title}”", f"for sale at ${price:.2f}")
-    return str(ticket["id"])
+async def run_demo(base_url: str, timeline: Timeline) -> None:
+    async with visitor(base_url) as sam, visitor(base_url) as alice, visitor(base_url) as bob:
+        timeline.heading(f"Demo of the market at {base_url}")
+        demo = Demo(sam, alice, bob, timeline)
+        timeline.heading("A sale")
+        await demo.sign_up_all()
+        await demo.sell()
+        timeline.heading("A declined card")
+        await demo.decline()
+        timeline.heading("A refund")
+        await demo.refund()
+        timeline.heading("An order that is not paid")
+        await demo.expire()
+    timeline.end("The demo is complete. Each run creates new accounts and new tickets.")
 
 
-async def _order(who: httpx.AsyncClient, name: str, ticket: str, tell: Timeline) -> Json:
-    # A ticket that was listed, or set free, a moment ago: the orders service hears of it by an event.
-    async def attempt() -> Json | Refused:
+class Demo:
+    """Sam sells, Alice and Bob buy."""
+
+    def __init__(
+        self, sam: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, timeline: Timeline
+    ) -> None:
+        self._people = {"Sam": sam, "Alice": alice, "Bob": bob}
+        self._timeline = timeline
+
+    async def sign_up_all(self) -> None:
+        for name, client in self._people.items():
+            email = f"{name.lower()}-{secrets.token_hex(4)}@example.com"
+            await sign_up(client, email, secrets.token_urlsafe(12))
+            self._timeline.step(name, f"signs up as {email}", "signed in")
+
+    async def sell(self) -> None:
+        ticket = await self._list("Nick Cave, Royal Albert Hall, arena 7", 89.50)
+        placed = await self._order("Alice", ticket)
         try:
-            return await order(who, ticket)
+            await order(self._people["Bob"], ticket)
         except Refused as refused:
-            if refused.status not in (400, 404):
+            if refused.status != 400:
                 raise
-            return refused
+            self._timeline.step("Bob", "orders it, too", f"refused: {refused.message}", ok=False)
+        else:
+            raise Unexpected("two buyers reserved the same ticket.")
+        await self._wait_for_ticket(ticket, placed["id"], "reserved for Alice")
+        await self._pay("Alice", placed["id"])
 
-    ordered = await eventually(attempt, lambda got: not isinstance(got, Refused), f"{name} can order")
-    assert not isinstance(ordered, Refused)
-    minutes, seconds = divmod(round(_seconds_until(ordered["expiresAt"])), 60)
-    tell.step(name, "orders it", f"reserved; {minutes}:{seconds:02} to pay")
-    return ordered
+    async def decline(self) -> None:
+        ticket = await self._list("Macbeth, Almeida Theatre, circle A12", 45.00)
+        placed = await self._order("Alice", ticket)
+        try:
+            await pay(self._people["Alice"], placed["id"], "tok_chargeDeclined")
+        except Refused as refused:
+            if refused.status != 400:
+                raise
+            self._timeline.step(
+                "Alice", "pays with a card that is declined", f"refused: {refused.message}", ok=False
+            )
+        else:
+            raise Unexpected("a payment with a declined card was accepted.")
+        await self._wait_for_cancellation(ticket, placed["id"])
+        placed = await self._order("Bob", ticket)
+        await self._pay("Bob", placed["id"])
 
+    async def refund(self) -> None:
+        ticket = await self._list("Fleabag, Wyndham's Theatre, stalls D4", 37.50)
+        placed = await self._order("Alice", ticket)
+        await self._pay("Alice", placed["id"])
+        await refund(self._people["Sam"], placed["id"])
+        self._timeline.step("Sam", "refunds Alice", "accepted")
+        done = await eventually(
+            lambda: get(self._people["Alice"], f"/api/orders/{placed['id']}/refund"),
+            lambda refund: refund["status"] != "pending",
+            "the refund is no longer pending",
+        )
+        if done["status"] != "done":
+            raise Unexpected(f"the refund failed: {done['message']}")
+        self._timeline.step("market", "refunds the order", done["message"])
+        await self._wait_for_ticket(ticket, None, "for sale again")
 
-async def _refused_order(who: httpx.AsyncClient, ticket: str, tell: Timeline) -> None:
-    try:
-        await order(who, ticket)
-    except Refused as refused:
-        if refused.status != 400:
-            raise
-        tell.step("Bob", "orders it, too", f"refused: {refused.message}", good=False)
-    else:
-        raise Surprise("two people have the same ticket.")
+    async def expire(self) -> None:
+        ticket = await self._list("Stewart Lee, Leicester Square Theatre", 22.00)
+        placed = await self._order("Alice", ticket)
+        left = _seconds_until(placed["expiresAt"])
+        if left > MAX_WAIT_SECONDS:
+            self._timeline.step("Alice", f"does not pay; the order expires in {left / 60:.0f} minutes")
+            self._timeline.note("To see an order expire: EXPIRATION_WINDOW_SECONDS=10 make up")
+            return
+        self._timeline.step("Alice", "does not pay")
+        while (left := _seconds_until(placed["expiresAt"])) > 0:
+            self._timeline.countdown("the order expires in", left)
+            await asyncio.sleep(min(left, 0.25))
+        await self._wait_for_cancellation(ticket, placed["id"])
 
+    async def _list(self, title: str, price: float) -> str:
+        ticket = await list_ticket(self._people["Sam"], title, price)
+        self._timeline.step("Sam", f"lists “{title}”", f"for sale at ${price:.2f}")
+        return str(ticket["id"])
 
-async def _shown_as(
-    who: httpx.AsyncClient, ticket: str, order_id: str | None, words: str, tell: Timeline
-) -> None:
-    await eventually(
-        lambda: see_ticket(who, ticket), lambda seen: seen["orderId"] == order_id, f"the ticket is {words}"
-    )
-    tell.step("market", "shows the ticket", words)
+    async def _order(self, name: str, ticket: str) -> Json:
+        # The event that lists or releases the ticket may not have reached orders yet.
+        async def try_to_order() -> Json | Refused:
+            try:
+                return await order(self._people[name], ticket)
+            except Refused as refused:
+                if refused.status not in (400, 404):
+                    raise
+                return refused
 
+        placed = await eventually(
+            try_to_order, lambda answer: not isinstance(answer, Refused), f"{name} can order"
+        )
+        assert not isinstance(placed, Refused)
+        minutes, seconds = divmod(round(_seconds_until(placed["expiresAt"])), 60)
+        self._timeline.step(name, "orders it", f"reserved; {minutes}:{seconds:02} to pay")
+        return placed
 
-async def _order_becomes(who: httpx.AsyncClient, order_id: str, status: str) -> Json:
-    return await eventually(
-        lambda: see_order(who, order_id), lambda seen: seen["status"] == status, f"the order is {status}"
-    )
+    async def _pay(self, name: str, order_id: str) -> None:
+        await pay(self._people[name], order_id, "tok_visa")
+        self._timeline.step(name, "pays with a Visa card", "authorised; captured when the order is complete")
+        await self._wait_for_order(name, order_id, "complete")
+        self._timeline.step("market", "completes the order", f"the ticket is {name}'s")
+
+    async def _wait_for_cancellation(self, ticket: str, order_id: str) -> None:
+        cancelled = await self._wait_for_order("Alice", order_id, "cancelled")
+        self._timeline.step("market", f"cancels the order ({cancelled['reason']})")
+        await self._wait_for_ticket(ticket, None, "for sale again")
+
+    async def _wait_for_order(self, name: str, order_id: str, status: str) -> Json:
+        return await eventually(
+            lambda: get(self._people[name], f"/api/orders/{order_id}"),
+            lambda order: order["status"] == status,
+            f"the order is {status}",
+        )
+
+    async def _wait_for_ticket(self, ticket: str, order_id: str | None, state: str) -> None:
+        await eventually(
+            lambda: get(self._people["Alice"], f"/api/tickets/{ticket}"),
+            lambda seen: seen["orderId"] == order_id,
+            f"the ticket is {state}",
+        )
+        self._timeline.step("market", "shows the ticket", state)
 
 
 def _seconds_until(time: str) -> float:

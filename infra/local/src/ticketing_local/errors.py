@@ -1,5 +1,5 @@
-"""The one error that a person who starts the stack may see."""
+"""The error that ends `make up` with a message."""
 
 
 class StackError(Exception):
-    """The stack cannot start or go on; the message says why, and what to do."""
+    """The stack cannot start or continue. The message says why, and what to do."""

@@ -1,13 +1,15 @@
-"""The one door: Caddy routes by path, as the Kubernetes ingress does, and answers errors as services do."""
+"""The ingress: Caddy routes by path like the Kubernetes ingress, and answers errors like the services."""
 
-import json
+import contextlib
+import socket
 from pathlib import Path
+from string import Template
 
 from ticketing_common.testing.servers import find_binary
-from ticketing_local import quiet
-from ticketing_local.claims import loopbacks
-from ticketing_local.probes import http_answers
+from ticketing_local.errors import StackError
+from ticketing_local.log_filters import filter_caddy
 from ticketing_local.process import Part, inherited
+from ticketing_local.readiness import http_answers
 from ticketing_local.replicas import ports_of
 
 ROUTES = {
@@ -17,191 +19,69 @@ ROUTES = {
     "/api/payments": "payments",
 }
 SITE = "client"
-"""Who gets the rest, all but these."""
-_NOT_ROUTED = "/api /api/* /healthz /readyz /metrics"
-
-# The contract's words: a client cannot tell, and need not, whether the ingress or a service answered.
-_NOT_FOUND = "Not found"
-_METHOD_NOT_ALLOWED = "Method not allowed"
-_TOO_LARGE = "The request body is larger than 64 KiB"
-_UNAVAILABLE = "The service is not available at the moment, please try again"
-_MALFORMED = "The request body is not valid HTTP"
-_FAILED = "Something went wrong"
-
-_BAD_CHUNKS = "chunk|header line too long"
-"""What Go says of a client's body; there is no type or status to tell it by."""
-
-_METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE"
-
-# What is left of a body must never be taken for the next request, nor waited for without end. Caddy would do
-# so after an answer of the service that came early (408, 413), after chunks that break off, where a length is
-# told beside chunks, and after an error of its own amid a body: those connections end. A body said to be too
-# large is not passed on; Caddy still reads up to 256 KiB of it, so that the answer is seen.
-_BODIES = """\
-	request_body {
-		max_size 64KiB
-	}
-	@chunked header Transfer-Encoding *
-	header @chunked Connection close
-	header {
-		>Connection close
-		match status 408 413
-	}
-	@vast expression `{header.Content-Length} != "" && int({header.Content-Length}) > 256 * 1024`
-	header @vast Connection close
-	@oversized expression `{header.Content-Length} != "" && int({header.Content-Length}) > 64 * 1024`
-	handle @oversized {
-		error 413
-	}"""
+"""The service that gets all other paths, but not those that the Caddyfile answers with 404."""
 
 
-def ingress(port: int, ports: dict[str, int], data_dir: Path, patience_seconds: int = 30) -> Part:
-    """Caddy on `port`, in front of the services on `ports`; one that does not answer in time is down.
+def plan_ingress(port: int, ports: dict[str, int], data_dir: Path, timeout_seconds: int = 30) -> Part:
+    """Plan Caddy on `port`, in front of the processes on `ports`.
 
-    `ports` names the parts: requests for `orders` are shared between `orders`, `orders-2` and so on.
+    Requests for `orders` are shared between `orders`, `orders-2` and so on. A service that does not begin to
+    answer within `timeout_seconds` is unavailable.
     """
     folder = (data_dir / "ingress").absolute()
     folder.mkdir(exist_ok=True)
     config = folder / "Caddyfile"
-    config.write_text(caddyfile(port, ports, patience_seconds))
-    command = [find_binary("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
-    # Caddy keeps an identity and a cache in the user's home otherwise.
-    homes = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    # Its own answer, whichever service is down.
-    is_ready = http_answers(port, "/healthz", 404)
-    return Part("ingress", command, inherited() | homes, is_ready, quiet.of_caddy)
-
-
-def caddyfile(port: int, ports: dict[str, int], patience_seconds: int) -> str:
-    hosts = " ".join(host for _, host in loopbacks())
-    routes = "\n".join(
-        _route(path, ports_of(service, ports), patience_seconds) for path, service in ROUTES.items()
+    config.write_text(
+        Template(Path(__file__).with_name("Caddyfile").read_text()).substitute(
+            port=port,
+            hosts=" ".join(host for _, host in _loopback_addresses()),
+            timeout_seconds=timeout_seconds,
+            services="\n".join(_route(path, ports_of(service, ports)) for path, service in ROUTES.items()),
+            site=_proxy(ports_of(SITE, ports)),
+        )
     )
-    return f"""# Written at each start of the local stack.
-{{
-	admin off
-	auto_https off
-	persist_config off
-	grace_period 5s
-	servers {{
-		protocols h1
-		timeouts {{
-			read_header 10s
-			read_body 15s
-			idle 2m
-		}}
-	}}
-	log {{
-		output stderr
-		format json
-		level WARN
-	}}
-}}
-
-http://:{port} {{
-	bind {hosts}
-	log {{
-		output stderr
-		format json
-		level ERROR
-	}}
-	header {{
-		-Server
-		-Via
-		defer
-	}}
-{_BODIES}
-	@no_method not method {_METHODS}
-	handle @no_method {{
-		error 405
-	}}
-{routes}
-	@not_routed path {_NOT_ROUTED}
-	handle @not_routed {{
-		error 404
-	}}
-	handle {{
-{_proxy(ports_of(SITE, ports), patience_seconds)}
-	}}
-	handle_errors {{
-		header {{
-			Content-Type application/json
-			X-Request-ID {{http.error.id}}
-			-Server
-		}}
-		@too_large expression `{{err.status_code}} == 413`
-		handle @too_large {{
-			{_respond(413, _TOO_LARGE)}
-		}}
-		@malformed expression `{{err.status_code}} == 502 && {{err.message}}.matches("{_BAD_CHUNKS}")`
-		handle @malformed {{
-			header Connection close
-			{_respond(400, _MALFORMED)}
-		}}
-		@unavailable expression `{{err.status_code}} in [502, 503, 504]`
-		handle @unavailable {{
-			header {{
-				Connection close
-				Retry-After 1
-			}}
-			{_respond(503, _UNAVAILABLE)}
-		}}
-		@not_found expression `{{err.status_code}} == 404`
-		handle @not_found {{
-			{_respond(404, _NOT_FOUND)}
-		}}
-		@not_allowed expression `{{err.status_code}} == 405`
-		handle @not_allowed {{
-			{_respond(405, _METHOD_NOT_ALLOWED)}
-		}}
-		handle {{
-			{_respond("{err.status_code}", _FAILED)}
-		}}
-	}}
-}}
-"""
+    command = [find_binary("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
+    # Without these, Caddy keeps files in the user's home.
+    environment = inherited() | {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    # The ingress answers this path itself, whether or not the services are up.
+    return Part("ingress", command, environment, http_answers(port, "/healthz", 404), filter_caddy)
 
 
-def _route(path: str, ports: list[int], patience_seconds: int) -> str:
-    """The path itself and what is below it, but not `/api/ticketsfoo`."""
+def _route(path: str, ports: list[int]) -> str:
     name = path.rpartition("/")[2]
-    return f"""
-	@{name} path {path} {path}/*
-	handle @{name} {{
-{_proxy(ports, patience_seconds)}
-	}}"""
+    # Not {path}*: that would match /api/ticketsfoo.
+    return f"\t@{name} path {path} {path}/*\n\thandle @{name} {{\n\t\t{_proxy(ports)}\n\t}}"
 
 
-# Of several replicas, one that refuses connections or does not answer /healthz within a second gets no
-# requests. Caddy repeats a request at another replica if it could not connect, so that nothing was sent,
-# or if it is a GET; never one that may have had an effect.
-_SHARED = """\
-			lb_policy round_robin
-			lb_try_duration 2s
-			lb_try_interval 50ms
-			health_uri /healthz
-			health_interval 1s
-			health_timeout 1s
-"""
-
-
-def _proxy(ports: list[int], patience_seconds: int) -> str:
+def _proxy(ports: list[int]) -> str:
     upstreams = " ".join(f"127.0.0.1:{port}" for port in ports)
-    # Keep-alive below uvicorn's 5 s, so that no request goes into a connection that is just being closed.
-    # Event streams need no flush_interval: Caddy knows them by their type. (-1 would keep it from telling the
-    # service that a listener has gone.)
-    return f"""\
-		reverse_proxy {upstreams} {{
-{_SHARED if len(ports) > 1 else ""}\
-			transport http {{
-				dial_timeout 2s
-				response_header_timeout {patience_seconds}s
-				keepalive 4s
-				compression off
-			}}
-		}}"""
+    snippet = "several" if len(ports) > 1 else "one"
+    return f"reverse_proxy {upstreams} {{\n\t\t\timport {snippet}\n\t\t}}"
 
 
-def _respond(status: int | str, message: str) -> str:
-    body = json.dumps({"errors": [{"message": message}]}, separators=(",", ":"))
-    return f"respond `{body}` {status}"
+def check_port_is_free(port: int) -> None:
+    """Raises StackError. Caddy cannot check this: it shares a port with another Caddy (SO_REUSEPORT)."""
+    for family, host in _loopback_addresses():
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except PermissionError:
+                raise StackError(
+                    f"Only the administrator can use port {port}: choose another, PORT=8001 make up."
+                ) from None
+            except OSError:
+                raise StackError(
+                    f"Port {port} is in use: stop what listens on it, or choose another, "
+                    "PORT=8001 make up (with another DATA_DIR to run a second stack beside the first)."
+                ) from None
+
+
+def _loopback_addresses() -> list[tuple[socket.AddressFamily, str]]:
+    """The addresses of `localhost` that exist on this machine."""
+    found = []
+    for family, host in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
+        with contextlib.suppress(OSError), socket.socket(family) as probe:
+            probe.bind((host, 0))
+            found.append((family, host))
+    return found

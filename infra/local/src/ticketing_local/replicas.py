@@ -1,28 +1,28 @@
-"""Several replicas of each service, the RQ worker and the web site, for tests; `make up` runs one of each."""
+"""Plans several replicas of each service, the worker and the web site; `make up` runs one of each."""
 
 from dataclasses import replace
 
 from ticketing_common.testing.servers import free_port
-from ticketing_local.parts import Plan
-from ticketing_local.probes import http_answers
+from ticketing_local.plan import Plan
 from ticketing_local.process import Part
+from ticketing_local.readiness import http_answers
 
 
-def service_of(part: str) -> str:
-    """The service that a part is a replica of: `orders` for `orders` and `orders-2`."""
-    return part.partition("-")[0]
+def service_of(name: str) -> str:
+    """The service that a process is a replica of: `orders` for `orders` and `orders-2`."""
+    return name.partition("-")[0]
 
 
 def ports_of(service: str, ports: dict[str, int]) -> list[int]:
-    """Where the replicas of a service listen, given where each part listens."""
-    return [port for part, port in ports.items() if service_of(part) == service]
+    """The ports of a service's replicas, from the ports of all processes."""
+    return [port for name, port in ports.items() if service_of(name) == service]
 
 
 def replicate(plan: Plan, replicas: int) -> Plan:
-    """The plan with `replicas` parts in place of each that listens on a port of `plan.ports`.
+    """Plan `replicas` processes in place of each that has a port in `plan.ports`.
 
-    The first keeps its name, the second of `orders` is `orders-2`. The nth web site sends its requests to the
-    nth replica of each service; the ingress uses them all.
+    The first keeps its name; the second of `orders` is `orders-2`. The nth web site calls the nth replica of
+    each service. The ingress uses all replicas.
     """
     numbers = range(2, replicas + 1)
     ports = {f"{name}-{n}": free_port() for n in numbers for name in plan.ports}

@@ -1,4 +1,4 @@
-"""`make screenshots`: every page of the site, on a phone and a desktop, light and dark, into a folder."""
+"""`make screenshots`: a picture of every page of the site, on a phone and a desktop, light and dark."""
 
 import asyncio
 import sys
@@ -9,20 +9,10 @@ from typing import Literal
 import httpx
 from playwright.async_api import Browser, Page
 
-from ticketing_common.auth import COOKIE
+from ticketing_common.http.sessions import COOKIE
 from ticketing_common.testing.browser import BrowserMissing, launched
+from ticketing_local.api import Refused, eventually, get, list_ticket, order, pay, refund, sign_up, visitor
 from ticketing_local.errors import StackError
-from ticketing_local.market import (
-    Refused,
-    eventually,
-    list_ticket,
-    order,
-    pay,
-    refund,
-    see_order,
-    sign_up,
-    visitor,
-)
 from ticketing_local.testing import running_stack
 
 FOLDER = Path("screenshots")
@@ -30,82 +20,80 @@ SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 Paths = dict[str, str]
-"""By the name of the picture."""
+"""The path of each page, by the name of its picture."""
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     try:
-        asyncio.run(shoot())
+        asyncio.run(take_screenshots())
     except (BrowserMissing, StackError) as error:
-        sys.exit(f"No pictures: {error}")
-    print(f"They are in {FOLDER.absolute()}")
+        sys.exit(f"No screenshots were taken: {error}")
+    print(f"The screenshots are in {FOLDER.absolute()}")
 
 
-async def shoot() -> None:
+async def take_screenshots() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        print("Starting a market with people in it")
+        print("Starting a stack with demo data")
         async with (
             launched() as browser,
             running_stack(Path(folder), seed=True) as stack,
-            visitor(stack.base_url) as anybody,
+            visitor(stack.base_url) as sam,
             visitor(stack.base_url) as ada,
         ):
-            public, own = await _populate(anybody, ada)
+            public, own = await _create_orders(sam, ada)
             for size in SIZES:
                 for scheme in SCHEMES:
                     print(f"  {size}, {scheme}: {len(public | own)} pages")
-                    await _shoot_all(browser, stack.base_url, public, None, size, scheme)
-                    await _shoot_all(browser, stack.base_url, own, ada.cookies[COOKIE], size, scheme)
+                    await _visit(browser, stack.base_url, public, None, size, scheme)
+                    await _visit(browser, stack.base_url, own, ada.cookies[COOKIE], size, scheme)
 
 
-async def _populate(seller: httpx.AsyncClient, ada: httpx.AsyncClient) -> tuple[Paths, Paths]:
-    """What there is to see: for anybody, and for Ada, who both buys and sells."""
+async def _create_orders(sam: httpx.AsyncClient, ada: httpx.AsyncClient) -> tuple[Paths, Paths]:
+    """Create an order in every state; return the public pages, and Ada's, who both buys and sells."""
     await sign_up(ada, "ada@example.com", "correct horse")
-    await sign_up(seller, "sam@example.com", "correct horse")
+    await sign_up(sam, "sam@example.com", "correct horse")
 
-    async def offer(who: httpx.AsyncClient, title: str, price: float) -> str:
-        return str((await list_ticket(who, title, price))["id"])
+    async def sell(seller: httpx.AsyncClient, title: str, price: float) -> str:
+        return str((await list_ticket(seller, title, price))["id"])
 
-    async def bought(buyer: httpx.AsyncClient, ticket: str, token: str = "tok_visa") -> str:
-        made = await order(buyer, ticket)
+    async def buy(buyer: httpx.AsyncClient, ticket: str, token: str = "tok_visa") -> str:
+        path = f"/api/orders/{(placed := await order(buyer, ticket))['id']}"
         try:
-            await pay(buyer, made["id"], token)
+            await pay(buyer, placed["id"], token)
         except Refused as declined:
             if declined.status != 400:
                 raise
-        await eventually(
-            lambda: see_order(buyer, made["id"]), lambda seen: seen["status"] != "created", "decided"
-        )
-        return str(made["id"])
+        await eventually(lambda: get(buyer, path), lambda seen: seen["status"] != "created", "it is decided")
+        return str(placed["id"])
 
-    hers = await offer(ada, "Patti Smith, Brixton Academy, standing", 48.00)
-    await bought(seller, await offer(ada, "Arsenal v Spurs, clock end, row 12", 85.00))
-    await order(seller, await offer(ada, "The Nutcracker, Coliseum, dress circle", 62.50))
-    paid = await bought(ada, await offer(seller, "Nick Cave, Royal Albert Hall, arena 7", 89.50))
-    declined = await bought(ada, await offer(seller, "Macbeth, Almeida, A12", 45.00), "tok_chargeDeclined")
-    returned = await bought(ada, await offer(seller, "Fleabag, Wyndham's, stalls D4", 37.50))
-    await refund(seller, returned)
-    taken = await offer(seller, "Stewart Lee, Leicester Square Theatre", 22.00)
-    open_order = str((await order(ada, taken))["id"])
+    listed = await sell(ada, "Patti Smith, Brixton Academy, standing", 48.00)
+    await buy(sam, await sell(ada, "Arsenal v Spurs, clock end, row 12", 85.00))
+    await order(sam, await sell(ada, "The Nutcracker, Coliseum, dress circle", 62.50))
+    paid = await buy(ada, await sell(sam, "Nick Cave, Royal Albert Hall, arena 7", 89.50))
+    declined = await buy(ada, await sell(sam, "Macbeth, Almeida, A12", 45.00), "tok_chargeDeclined")
+    refunded = await buy(ada, await sell(sam, "Fleabag, Wyndham's, stalls D4", 37.50))
+    await refund(sam, refunded)
+    reserved = await sell(sam, "Stewart Lee, Leicester Square Theatre", 22.00)
+    open_order = (await order(ada, reserved))["id"]
     public = {
         "front": "/",
         "search": "/?q=opera",
-        "ticket": f"/tickets/{hers}",
-        "ticket-reserved": f"/tickets/{taken}",
+        "ticket": f"/tickets/{listed}",
+        "ticket-reserved": f"/tickets/{reserved}",
         "sign-in": "/auth/signin",
         "sign-up": "/auth/signup",
         "not-found": "/nothing",
     }
     own = {
         "sell": "/tickets/new",
-        "edit": f"/tickets/{hers}/edit",
-        "ticket-own": f"/tickets/{hers}",
-        "ticket-held-for-me": f"/tickets/{taken}",
+        "edit": f"/tickets/{listed}/edit",
+        "ticket-own": f"/tickets/{listed}",
+        "ticket-held-for-me": f"/tickets/{reserved}",
         "order-to-pay": f"/orders/{open_order}",
         "order-paid": f"/orders/{paid}",
         "order-declined": f"/orders/{declined}",
-        "order-refunded": f"/orders/{returned}",
+        "order-refunded": f"/orders/{refunded}",
         "orders": "/orders",
         "sales": "/sales",
         "sales-reserved": "/sales?show=reserved",
@@ -116,7 +104,7 @@ async def _populate(seller: httpx.AsyncClient, ada: httpx.AsyncClient) -> tuple[
     return public, own
 
 
-async def _shoot_all(
+async def _visit(
     browser: Browser,
     base_url: str,
     paths: Paths,
@@ -132,20 +120,20 @@ async def _shoot_all(
     for name, path in paths.items():
         await page.set_viewport_size({"width": width, "height": height})
         await page.goto(path)
-        await _settle(page)
-        # As high a window as the page is: in a picture of all that is scrolled to, the tabs lie over it.
-        whole = await page.evaluate("document.scrollingElement.scrollHeight")
-        await page.set_viewport_size({"width": width, "height": whole})
+        await _wait_until_drawn(page)
+        # A window as high as the page: in a picture of a scrolled page, the tab bar covers a part of it.
+        page_height = await page.evaluate("document.scrollingElement.scrollHeight")
+        await page.set_viewport_size({"width": width, "height": page_height})
         await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
     await context.close()
 
 
-async def _settle(page: Page) -> None:
-    """Until the typefaces are there, and the card form, where there is one."""
+async def _wait_until_drawn(page: Page) -> None:
+    """Wait for the fonts and, on a page to pay, for the card form."""
     await page.evaluate("document.fonts.ready")
     if await page.locator("#pay").count():
         await page.locator("#pay-form, #pay-unloaded").locator("visible=true").first.wait_for()
-        await page.wait_for_timeout(300)  # ms: its frame draws itself
+        await page.wait_for_timeout(300)  # ms: its frame is drawn later
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The demo data: a seller with a dozen tickets, once in the life of a market."""
+"""The demo data: a seller with a dozen tickets, added once to each new data folder."""
 
-from ticketing_local.market import Refused, list_ticket, sign_up, visitor
+from ticketing_local.api import Refused, list_ticket, sign_up, visitor
 
 EMAIL = "demo@ticketing.dev"
 PASSWORD = "ticketing-demo"
-"""Of a market on one's own machine; nothing to protect."""
+"""No secret: the stack listens on this machine only."""
 
 TICKETS = [
     ("Swan Lake, Royal Ballet, stalls row F", 95.00),
@@ -23,7 +23,7 @@ TICKETS = [
 
 
 async def seed(base_url: str) -> int:
-    """How many tickets were listed: none when the demo seller is known already."""
+    """List the tickets and return their number; 0 if the seller has an account already."""
     async with visitor(base_url) as seller:
         try:
             await sign_up(seller, EMAIL, PASSWORD)
@@ -31,6 +31,6 @@ async def seed(base_url: str) -> int:
             if refused.message == "Email in use":
                 return 0
             raise
-        for title, price in reversed(TICKETS):  # the market shows the newest first
+        for title, price in reversed(TICKETS):  # the site shows the newest first
             await list_ticket(seller, title, price)
     return len(TICKETS)

@@ -1,80 +1,61 @@
-"""What `make up` can be told, all of it by environment variables."""
+"""The settings of the stack, from environment variables."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    Field,
-    StringConstraints,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketing_local.errors import StackError
 
-_SCHEMES = {
-    "mongo_url": ("mongodb://", "mongodb+srv://"),
-    "nats_url": ("nats://", "tls://"),
-    "redis_url": ("redis://", "rediss://", "unix://"),
-    "stripe_api_base": ("http://", "https://"),
-}
 
-Address = Annotated[str, StringConstraints(strip_whitespace=True)]
+def _url(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if not url.startswith(schemes):
+            raise ValueError(f"it must begin with {' or '.join(schemes)}")
+        return url
+
+    return AfterValidator(check)
+
+
+Url = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
 class Settings(BaseSettings):
-    """Field names in upper case are the environment variables."""
+    """A field's name in upper case is its environment variable."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     port: int = Field(8000, ge=1, le=65535)
-    """Where the ingress listens; every other port is found free."""
+    """The port of the ingress. All other processes get free ports."""
     data_dir: Path = Path(".data")
-    """All that the market remembers; a later start finds it again."""
     expiration_window_seconds: int = Field(900, ge=1)
     """How long a buyer has to pay."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    # Stores that run already. What is not named here is started.
-    mongo_url: Address | None = None
-    nats_url: Address | None = None
-    redis_url: Address | None = None
-    stripe_api_base: Address | None = None
+    # External stores. The stack starts a server of its own in place of each that is not set.
+    mongo_url: Annotated[Url, _url("mongodb://", "mongodb+srv://")] | None = None
+    nats_url: Annotated[Url, _url("nats://", "tls://")] | None = None
+    redis_url: Annotated[Url, _url("redis://", "rediss://", "unix://")] | None = None
+    stripe_api_base: Annotated[Url, _url("http://", "https://")] | None = None
     stripe_key: str | None = Field(None, repr=False)
     stripe_publishable_key: str | None = None
     stripe_webhook_secret: str | None = Field(None, repr=False)
 
-    @field_validator(*_SCHEMES)
-    @classmethod
-    def _is_an_address(cls, url: str | None, field: ValidationInfo) -> str | None:
-        schemes = _SCHEMES[field.field_name or ""]
-        if url is not None and not url.startswith(schemes):
-            raise ValueError(f"it must begin with {' or '.join(schemes)}")
-        try:
-            urlsplit(url)
-        except ValueError:  # its text may hold a part of a password
-            raise ValueError("it is not a valid address") from None
-        return url
-
     @model_validator(mode="after")
-    def _stripe_is_named_wholly(self) -> Self:
+    def _check_stripe(self) -> Self:
         if (self.stripe_api_base is None) != (self.stripe_key is None):
             raise ValueError("set both STRIPE_API_BASE and STRIPE_KEY, or neither to use the stand-in")
         return self
 
 
-def from_environment() -> Settings:
+def load_settings() -> Settings:
+    """Raises StackError with every mistake in the environment."""
     try:
         return Settings()
     except ValidationError as error:
         mistakes = [
-            f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
-            if e["loc"]
-            else e["msg"]
+            ": ".join([*(str(name).upper() for name in e["loc"]), e["msg"].removeprefix("Value error, ")])
             for e in error.errors(include_input=False)
         ]
-        raise StackError(f"The environment is not right. {'; '.join(mistakes)}.") from None
+        raise StackError(f"Correct these environment variables. {'; '.join(mistakes)}.") from None

@@ -1,4 +1,4 @@
-"""Keeps the parts running: starts them, restarts what dies, gives up on what keeps dying, stops them."""
+"""Starts processes, restarts those that exit, gives up on one that keeps exiting, and stops them."""
 
 import asyncio
 import signal
@@ -6,181 +6,184 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ticketing_local.console import Console
-from ticketing_local.disk import describe_full_disk
+from ticketing_local.data_dir import describe_full_disk
 from ticketing_local.errors import StackError
-from ticketing_local.process import Part, Process, how_it_ended, spawn
+from ticketing_local.process import Part, Process, describe_exit
 
 RESTART_DELAY = 0.5
-TOO_MANY_DEATHS = 5
-TOO_SHORT_A_TIME = 30.0
+MAX_EXITS = 5
+MAX_EXITS_WITHIN = 30.0
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 
 
-class Watched:
-    """A part under supervision, running or not."""
+class _Supervised(Process):
+    should_run = False
+    task: asyncio.Task[None] | None = None
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        self.wanted = False
+    def __init__(self, part: Part, log: Path, console: Console) -> None:
+        super().__init__(part, log, partial(console.log, part.name))
         self.ready = asyncio.Event()
-        self.process: Process | None = None
-        self.life: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.task is not None and not self.task.done()
 
 
 class Supervisor:
-    """Runs parts. With `restarts` off (tests), a part that dies stays dead until it is started again."""
+    """Runs processes. Without `restarts` (in tests), a process that exits stays down until `start`."""
 
     def __init__(self, parts: Iterable[Part], logs: Path, console: Console, *, restarts: bool = True) -> None:
-        self._watched = {part.name: Watched(part) for part in parts}
+        self._processes = {p.name: _Supervised(p, logs / f"{p.name}.log", console) for p in parts}
         self._logs = logs
         self._console = console
         self._restarts = restarts
         logs.mkdir(parents=True, exist_ok=True)
-        for name in self._watched:
-            self.log_of(name).unlink(missing_ok=True)
+        for each in self._processes.values():
+            each.log.unlink(missing_ok=True)
 
     @property
     def names(self) -> list[str]:
-        return list(self._watched)
+        return list(self._processes)
 
     def log_of(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
-
-    async def start(self, *names: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start these parts, all at once, and wait until each is ready. `environment` is added to theirs."""
-        watched = [self._watched[name] for name in names]
-        for w in watched:
-            if w.life and not w.life.done():
-                raise StackError(f"{w.part.name} is running already.")
-            colour = {"FORCE_COLOR": "1"} if self._console.colour else {}
-            part = replace(w.part, environment={**w.part.environment, **colour, **(environment or {})})
-            w.wanted = True
-            w.life = asyncio.create_task(self._live(w, part))
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await asyncio.gather(*(_until_ready(w) for w in watched))
-        except TimeoutError:
-            late = [w.part.name for w in watched if not w.ready.is_set()]
-            raise StackError(
-                f"{', '.join(late)} not ready after {START_TIMEOUT:g} s.\n"
-                + "\n".join(self._last_words(self._watched[name]) for name in late)
-            ) from None
+        return self._processes[name].log
 
     def part(self, name: str) -> Part:
-        """The part of this name, as it starts the next time."""
-        return self._watched[name].part
+        """What the process runs from its next start on."""
+        return self._processes[name].part
 
-    def describe(self, part: Part) -> None:
-        """Have the part of this name start as described here from its next start on."""
-        self._watched[part.name].part = part
+    def update(self, part: Part) -> None:
+        """Change what the process of this name runs, from its next start on."""
+        self._processes[part.name].part = part
 
-    async def until_one_is_given_up(self) -> None:
-        """Return never, but with an error when a part keeps dying."""
-        lives = [w.life for w in self._watched.values() if w.life]
-        # Not gather: cancelled, it would cancel the lives, which still have to see their parts end.
-        ended, _ = await asyncio.wait(lives, return_when=asyncio.FIRST_EXCEPTION)
-        for life in ended:
-            life.result()
+    async def start(self, *names: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start these processes at once and wait until all are ready; `environment` is added to theirs.
+
+        Raises StackError if one is running already, is not ready in time, or exits and is given up.
+        """
+        starting = [self._processes[name] for name in names]
+        for each in starting:
+            if each.is_running:
+                raise StackError(f"{each.part.name} is running already: stop it first.")
+            colour = {"FORCE_COLOR": "1"} if self._console.has_colour else {}
+            part = replace(each.part, environment={**each.part.environment, **colour, **(environment or {})})
+            each.should_run = True
+            each.task = asyncio.create_task(self._run(each, part))
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                await asyncio.gather(*map(_wait_until_ready, starting))
+        except TimeoutError:
+            late = [each for each in starting if not each.ready.is_set()]
+            raise StackError(
+                f"{', '.join(each.part.name for each in late)} not ready after {START_TIMEOUT:g} s.\n"
+                + "\n".join(map(self._last_output, late))
+            ) from None
+
+    async def wait_for_failure(self) -> None:
+        """Wait until a process is given up, and raise its StackError."""
+        tasks = [each.task for each in self._processes.values() if each.task]
+        # Not gather: when cancelled it cancels the tasks, which must still wait for their processes.
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
 
     async def stop(self, *names: str) -> None:
-        """End these parts, all at once: politely, then by force."""
-        stopping = [w for name in names if (w := self._watched[name]).life and not w.life.done()]
-        for w in stopping:
-            w.wanted = False
-            if w.process:
-                w.process.signal(signal.SIGTERM)
-                w.process.signal(signal.SIGCONT)  # one that is paused could not hear it
-        lives = [w.life for w in stopping if w.life]
-        if not lives:
-            return
-        _, stubborn = await asyncio.wait(lives, timeout=STOP_TIMEOUT)
-        for w in stopping:
-            if w.life in stubborn:
-                self._console.warn(f"{w.part.name} does not stop within {STOP_TIMEOUT:g} s: it is killed.")
-        await self.kill(*(w.part.name for w in stopping))
+        """Send SIGTERM to these processes at once; after STOP_TIMEOUT, SIGKILL."""
+        stopping = [each for each in map(self._processes.__getitem__, names) if each.is_running]
+        for each in stopping:
+            each.should_run = False
+            each.signal(signal.SIGTERM)
+            each.signal(signal.SIGCONT)  # a paused process handles SIGTERM only after this
+        await _wait_until_ended(stopping, STOP_TIMEOUT)
+        for each in stopping:
+            if each.is_running:
+                self._console.warn(f"{each.part.name} does not stop within {STOP_TIMEOUT:g} s: it is killed.")
+        await self.kill(*(each.part.name for each in stopping))
 
     async def kill(self, *names: str) -> None:
-        """kill -9, and wait for the end. They stay dead until they are started again."""
-        lives = []
-        for w in map(self._watched.__getitem__, names):
-            w.wanted = False
-            w.ready.clear()
-            if w.process and w.life and not w.life.done():
-                w.process.signal(signal.SIGKILL)
-                lives.append(w.life)
-        if lives:
-            await asyncio.wait(lives)
+        """Send SIGKILL to these processes and wait for their end."""
+        killed = [self._processes[name] for name in names]
+        for each in killed:
+            each.should_run = False
+            each.ready.clear()
+            each.signal(signal.SIGKILL)
+        await _wait_until_ended(killed)
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        if process := self._watched[name].process:
-            process.signal(number)
+        self._processes[name].signal(number)
 
-    async def _live(self, w: Watched, part: Part) -> None:
-        deaths: deque[float] = deque(maxlen=TOO_MANY_DEATHS)
-        while w.wanted:
-            began = time.monotonic()
-            process = w.process = await spawn(part, self.log_of(part.name))
-            process.on_line = lambda line: self._console.log(part.name, line)
-            if not w.wanted:  # stopped in this very moment
-                process.signal(signal.SIGKILL)
-            becoming_ready = asyncio.create_task(self._become_ready(w, process, began))
-            status = await process.ended()
-            becoming_ready.cancel()
-            was_ready = w.ready.is_set()
-            w.ready.clear()
-            if not w.wanted:
+    async def _run(self, each: _Supervised, part: Part) -> None:
+        """Run the process, and restart it when it exits, until it should stop or is given up."""
+        exits: deque[float] = deque(maxlen=MAX_EXITS)
+        while each.should_run:
+            started_at = time.monotonic()
+            await each.spawn(part)
+            if not each.should_run:  # it was stopped during spawn()
+                each.signal(signal.SIGKILL)
+            waiting = asyncio.create_task(self._mark_ready(each, started_at))
+            status = await each.wait()
+            waiting.cancel()
+            was_ready = each.ready.is_set()
+            each.ready.clear()
+            if not each.should_run:
                 break
-            deaths.append(time.monotonic())
-            self._mourn(w, status, was_ready, deaths)
+            exits.append(time.monotonic())
+            self._report_exit(each, status, was_ready, exits)
             if not self._restarts:
                 break
             await asyncio.sleep(RESTART_DELAY)
-        w.process = None
 
-    def _mourn(self, w: Watched, status: int, was_ready: bool, deaths: deque[float]) -> None:
-        name, how = w.part.name, how_it_ended(status)
+    async def _mark_ready(self, each: _Supervised, started_at: float) -> None:
+        is_ready = each.part.is_ready
+        while not (await is_ready() if is_ready else each.last_lines):  # noqa: ASYNC110 - no Event for another process
+            await asyncio.sleep(0.1)
+        each.ready.set()
+        self._console.step(each.part.name, "ready", f"{time.monotonic() - started_at:4.1f} s")
+
+    def _report_exit(self, each: _Supervised, status: int, was_ready: bool, exits: deque[float]) -> None:
+        """Raises StackError to give the process up."""
+        name, how = each.part.name, describe_exit(status)
         if not self._restarts:
             if not was_ready:
-                raise StackError(f"{name} {how} before it was ready.\n{self._last_words(w)}")
+                raise StackError(f"{name} {how} before it was ready.\n{self._last_output(each)}")
             self._console.warn(f"{name} {how}")
-        elif len(deaths) == TOO_MANY_DEATHS and deaths[-1] - deaths[0] <= TOO_SHORT_A_TIME:
+        elif len(exits) == MAX_EXITS and exits[-1] - exits[0] <= MAX_EXITS_WITHIN:
             raise StackError(
-                f"{name} died {TOO_MANY_DEATHS} times within {TOO_SHORT_A_TIME:g} s; the last time it {how}. "
-                f"Everything is stopped.\n{self._last_words(w)}"
+                f"{name} died {MAX_EXITS} times within {MAX_EXITS_WITHIN:g} s; the last time it {how}. "
+                f"Everything is stopped.\n{self._last_output(each)}"
             )
         else:
             self._console.warn(
                 f"{name} {how}: it starts again in {RESTART_DELAY:g} s, nothing to do "
-                f"(what it said: {self.log_of(name)})"
+                f"(its output: {self.log_of(name)})"
             )
 
-    def _last_words(self, w: Watched) -> str:
-        rest = f"Look at {self.log_of(w.part.name)} for the rest."
-        if full := describe_full_disk(self._logs):  # then what it said is how it crashed, which is no help
+    def _last_output(self, each: _Supervised) -> str:
+        rest = f"Look at {self.log_of(each.part.name)} for the rest."
+        if full := describe_full_disk(self._logs):  # then the output only shows a crash
             return f"{full}\n{rest}"
-        said = list(w.process.said) if w.process else []
-        words = "".join(f"    {line}\n" for line in said[-12:]) or "    (nothing)\n"
-        return f"{w.part.name} said last:\n{words}{rest}"
-
-    async def _become_ready(self, w: Watched, process: Process, began: float) -> None:
-        is_ready = w.part.is_ready
-        while not (await is_ready() if is_ready else process.said or time.monotonic() - began > 5):  # noqa: ASYNC110 - another process has no Event for us
-            await asyncio.sleep(0.1)
-        w.ready.set()
-        self._console.part(w.part.name, "ready", f"{time.monotonic() - began:4.1f} s")
+        lines = list(each.last_lines)[-12:]
+        output = "".join(f"    {line}\n" for line in lines) or "    (nothing)\n"
+        return f"The last output of {each.part.name}:\n{output}{rest}"
 
 
-async def _until_ready(w: Watched) -> None:
-    """Return when the part is ready; raise what its life ends with when that comes first."""
-    assert w.life
-    ready = asyncio.create_task(w.ready.wait())
+async def _wait_until_ready(each: _Supervised) -> None:
+    """Wait until the process is ready; raise the error that ends its task if that comes first."""
+    assert each.task
+    ready = asyncio.create_task(each.ready.wait())
     try:
-        await asyncio.wait([ready, w.life], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, each.task], return_when=asyncio.FIRST_COMPLETED)
     finally:
         ready.cancel()
-    if w.life.done():
-        w.life.result()
+    if each.task.done():
+        each.task.result()
+
+
+async def _wait_until_ended(processes: Iterable[_Supervised], timeout: float | None = None) -> None:
+    if tasks := [each.task for each in processes if each.task]:
+        await asyncio.wait(tasks, timeout=timeout)

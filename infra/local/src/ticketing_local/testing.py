@@ -1,4 +1,4 @@
-"""For whole-stack tests: a market of their own, on free ports, whose parts they can kill, freeze and restart.
+"""Runs a whole stack in a test, on free ports. The test can kill, pause and restart its processes.
 
 async with running_stack(tmp_path, expiration_window_seconds=3) as stack:
     async with httpx.AsyncClient(base_url=stack.base_url) as buyer: ...
@@ -13,10 +13,10 @@ from typing import Literal
 
 from ticketing_common.testing.servers import free_port
 from ticketing_local.console import Console
-from ticketing_local.parts import plan_parts
-from ticketing_local.seed import seed as plant
+from ticketing_local.plan import plan_parts
+from ticketing_local.seed import seed as add_demo_data
 from ticketing_local.settings import Settings
-from ticketing_local.stack import Planner, Stack, started
+from ticketing_local.stack import Planner, Stack, run_stack
 
 
 @contextlib.asynccontextmanager
@@ -28,29 +28,22 @@ async def running_stack(
     seed: bool = False,
     plan: Planner = plan_parts,
 ) -> AsyncIterator[Stack]:
-    """The same parts as `make up`, with one difference: a part that dies stays dead until the test starts it.
+    """Run the processes of `make up`, but a process that exits stays down until the test starts it.
 
-    A second stack on the same `data_dir`, once the first has ended, finds its data. What the parts say is in
-    `data_dir/logs`; the error of a start that fails bears the end of it. (Use it on the main thread's loop:
-    the parts are killed when the thread that started them ends.)
+    A later stack on the same `data_dir` finds its data. The output of the processes is in `data_dir/logs`; a
+    StackError contains the end of it. Use it on the main thread's event loop: the kernel kills the processes
+    when the thread that started them ends.
     """
-    settings = Settings(
+    # model_construct ignores the environment: no external stores.
+    settings = Settings.model_construct(
         port=free_port(),
         data_dir=data_dir,
         expiration_window_seconds=expiration_window_seconds,
         log_level=log_level,
-        # Stores of its own, whatever the environment says.
-        mongo_url=None,
-        nats_url=None,
-        redis_url=None,
-        stripe_api_base=None,
-        stripe_key=None,
-        stripe_publishable_key=None,
-        stripe_webhook_secret=None,
     )
     (data_dir / "logs").mkdir(parents=True, exist_ok=True)
     with (data_dir / "logs" / "stack.log").open("a") as log:
-        async with started(settings, Console(log), restarts=False, plan=plan) as stack:
+        async with run_stack(settings, Console(log), restarts=False, plan=plan) as stack:
             if seed:
-                await plant(stack.base_url)
+                await add_demo_data(stack.base_url)
             yield stack

@@ -1,28 +1,31 @@
-"""`make up`: start the market, show what it says, and stop it all at Ctrl-C."""
+"""`make up`: starts the stack, shows its logs, and stops it at Ctrl-C."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from ticketing_local.stack import Planner
 
+STARTED_AT = time.monotonic()
+
 
 def main(plan: Planner | None = None) -> None:
     signal.signal(signal.SIGINT, _exit_at_once)
-    # Imported here, because these take a second in which Ctrl-C would be a traceback.
-    from ticketing_local.parts import plan_parts
-    from ticketing_local.serve import run
+    # These imports take a second. At the top of the file, Ctrl-C during them would print a traceback.
+    from ticketing_local.foreground import run
+    from ticketing_local.plan import plan_parts
 
-    sys.exit(run(plan or plan_parts))
+    sys.exit(run(plan or plan_parts, STARTED_AT))
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Handles Ctrl-C until the parts are started: nothing runs yet that would have to be stopped."""
+    """Handle Ctrl-C while there is no process to stop."""
     os.write(sys.stdout.fileno(), b"\nStopped before anything was started.\n")
     os._exit(128 + number)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ticketing_common.testing.servers import Server, free_port, mongod, nats_server, redis_server, running
-from ticketing_local import named_stores
+from ticketing_local import store_checks
 from ticketing_local.errors import StackError
-from ticketing_local.named_stores import check_named_stores
-from ticketing_local.settings import Settings, from_environment
+from ticketing_local.settings import Settings, load_settings
+from ticketing_local.store_checks import check_named_stores
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
 
 async def mistakes(**named: str) -> str:
     with pytest.raises(StackError) as raised:
-        await check_named_stores(Settings(data_dir=Path("unused"), **named))
+        await check_named_stores(Settings.model_validate(named))
     return str(raised.value)
 
 
 async def test_stores_that_answer_are_accepted(servers: dict[str, Server]) -> None:
-    await check_named_stores(Settings(**{name.lower(): server.url for name, server in servers.items()}))
+    urls = {name.lower(): server.url for name, server in servers.items()}
+    await check_named_stores(Settings.model_validate(urls))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ async def test_a_server_of_another_kind_is_refused(
     listening: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(named_stores, "PATIENCE_SECONDS", 2)
+    monkeypatch.setattr(store_checks, "TIMEOUT_SECONDS", 2)
     url = f"{scheme}://127.0.0.1:{servers[listening].port}"
     stripe = {"stripe_key": "sk_x"} if variable == "STRIPE_API_BASE" else {}
     message = await mistakes(**{variable.lower(): url}, **stripe)
@@ -64,7 +65,7 @@ async def test_a_server_of_another_kind_is_refused(
 async def test_every_store_that_does_not_answer_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(named_stores, "PATIENCE_SECONDS", 2)
+    monkeypatch.setattr(store_checks, "TIMEOUT_SECONDS", 2)
     closed = f"127.0.0.1:{free_port()}"
     message = await mistakes(
         mongo_url=f"mongodb://me:secret@{closed}/",
@@ -100,13 +101,13 @@ async def test_a_malformed_address_is_named_and_not_shown(
     if variable == "STRIPE_API_BASE":
         monkeypatch.setenv("STRIPE_KEY", "sk_x")
     with pytest.raises(StackError, match=variable) as raised:
-        await check_named_stores(from_environment())
+        await check_named_stores(load_settings())
     assert "secret" not in str(raised.value)
 
 
 async def test_white_space_around_an_address_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", " redis://localhost:6379/0\n")
-    assert from_environment().redis_url == "redis://localhost:6379/0"
+    assert load_settings().redis_url == "redis://localhost:6379/0"
 
 
 def test_make_up_ends_in_one_sentence_without_starting_anything(tmp_path: Path) -> None:

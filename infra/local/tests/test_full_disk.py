@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from ticketing_common.testing.servers import free_port
-from ticketing_local import disk
+from ticketing_local import data_dir
 from ticketing_local import supervisor as supervision
 from ticketing_local.console import Console
 from ticketing_local.errors import StackError
-from ticketing_local.process import Part, spawn
+from ticketing_local.process import Part, Process
 from ticketing_local.stack import Planner
 from ticketing_local.supervisor import Supervisor
 from ticketing_local.testing import running_stack
@@ -30,7 +30,7 @@ def script(code: str) -> Part:
 async def test_start_on_a_full_disk_is_refused_with_the_folder_and_what_to_do(
     tmp_path: Path, with_stand_ins: Planner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "NEEDED_BYTES", MORE_THAN_ANY_DISK_HAS)
+    monkeypatch.setattr(data_dir, "NEEDED_BYTES", MORE_THAN_ANY_DISK_HAS)
     with pytest.raises(StackError, match=rf"The disk is full: {tmp_path} has .* Free some space, or use"):
         async with running_stack(tmp_path, plan=with_stand_ins):
             pass
@@ -53,11 +53,11 @@ def test_a_file_that_cannot_be_written_ends_the_start_in_one_sentence(tmp_path: 
 async def test_a_part_goes_on_when_its_log_has_no_space(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "x" * 100
     code = f"for n in range(2000): print(n, {said!r}, flush=True)"  # more than a pipe holds
-    process = await spawn(script(code), Path("/dev/full"))
     shown: list[str] = []
-    process.on_line = shown.append
+    process = Process(script(code), Path("/dev/full"), shown.append)
+    await process.spawn(process.part)
     async with asyncio.timeout(30):
-        assert await process.ended() == 0
+        assert await process.wait() == 0
     assert shown[-1] == f"1999 {said}"
 
 
@@ -65,26 +65,26 @@ async def test_giving_a_part_up_on_a_full_disk_names_the_disk_instead_of_its_las
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervision, "RESTART_DELAY", 0)
-    monkeypatch.setattr(disk, "NEEDED_BYTES", MORE_THAN_ANY_DISK_HAS)
+    monkeypatch.setattr(data_dir, "NEEDED_BYTES", MORE_THAN_ANY_DISK_HAS)
     supervisor = Supervisor([script("raise SystemExit(14)")], tmp_path, Console(io.StringIO()))
 
     async def run() -> None:
         await supervisor.start("orders")
-        await supervisor.until_one_is_given_up()
+        await supervisor.wait_for_failure()
 
     with pytest.raises(StackError, match=r"orders died 5 times(.|\n)*The disk is full: ") as given_up:
         await run()
-    assert "said last" not in str(given_up.value)
+    assert "last output" not in str(given_up.value)
 
 
 async def test_a_disk_that_becomes_full_is_named_once_and_again_when_it_has_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disk, "WATCH_INTERVAL", 0.01)
+    monkeypatch.setattr(data_dir, "CHECK_INTERVAL", 0.01)
     screen = io.StringIO()
-    watching = asyncio.create_task(disk.watch_disk(tmp_path, Console(screen)))
+    watching = asyncio.create_task(data_dir.watch_free_space(tmp_path, Console(screen)))
     for needed in (0, MORE_THAN_ANY_DISK_HAS, 0):
-        monkeypatch.setattr(disk, "NEEDED_BYTES", needed)
+        monkeypatch.setattr(data_dir, "NEEDED_BYTES", needed)
         await asyncio.sleep(0.5)
     watching.cancel()
     full, again = screen.getvalue().splitlines()
