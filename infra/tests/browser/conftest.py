@@ -46,8 +46,11 @@ async def open_page(browser: Browser, site: Market) -> AsyncIterator[OpenPage]:
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="package")
-async def _check_money(request) -> AsyncIterator[None]:
-    """After every test, the captured payments must match the complete orders."""
+async def _money_agrees(request) -> AsyncIterator[None]:
+    """After every test, the captured payments must match the complete orders.
+
+    Overrides the fixture of the same name in infra/tests, whose tests use another event loop.
+    """
     yield
     if "site" in request.fixturenames:
         await request.getfixturevalue("site").check_money()
