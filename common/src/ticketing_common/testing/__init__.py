@@ -1,4 +1,4 @@
-"""For the services' tests: real servers, signed-in users, and a look at what was published."""
+"""For tests of services: real servers, signed-in users, and the published events."""
 
 from ticketing_common.testing.events import published, wait_until
 from ticketing_common.testing.http import serve_app

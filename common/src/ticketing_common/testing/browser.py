@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's chromium, or another of its kind, driven by Playwright."""
+"""A real browser for tests: Chromium, driven by Playwright."""
 
 import os
 import shutil
@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 from playwright.async_api import Browser, async_playwright
 
-# The first is Debian's chromium without windows: the same engine, and tests take a quarter less time.
+# The first one is Debian's headless Chromium: the same engine, and tests are a quarter faster.
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-_QUIETLY = [  # nothing but the pages it is sent to
+_FLAGS = [  # no requests but those of the pages under test
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -20,11 +20,11 @@ _QUIETLY = [  # nothing but the pages it is sent to
 
 
 class BrowserMissing(Exception):
-    """There is no browser; the text says how to get one."""
+    """There is no browser; the message says how to install one."""
 
 
 def find_chromium() -> str:
-    """Where it is: CHROMIUM says, or it is on PATH. Raises BrowserMissing."""
+    """The path in CHROMIUM, else of a browser on PATH. Raises BrowserMissing."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
     if not found:
         raise BrowserMissing("no browser: `apt-get install chromium`, or set CHROMIUM to the path of one")
@@ -35,8 +35,8 @@ def find_chromium() -> str:
 async def launched() -> AsyncIterator[Browser]:
     """Raises BrowserMissing."""
     path = find_chromium()
-    # Its sandbox refuses root, who is who runs tests in a container.
-    flags = [*_QUIETLY, "--no-sandbox"] if os.geteuid() == 0 else _QUIETLY
+    # The sandbox does not work for root, which runs the tests in a container.
+    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else _FLAGS
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
@@ -45,7 +45,7 @@ async def launched() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def launched_for_tests() -> AsyncIterator[Browser]:
-    """For a fixture: without a browser its tests are skipped, in CI they fail."""
+    """For a fixture: without a browser its tests are skipped; in CI they fail."""
     import pytest
 
     try:

@@ -1,4 +1,4 @@
-"""What was published, and waiting for what follows an event, for tests."""
+"""Reads published events and waits for their effects, in tests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ async def published(bus: Bus, kind: type[E]) -> list[E]:
 
 
 async def is_listening(bus: Bus, service: str) -> bool:
-    """Whether the service has its durable consumer."""
+    """Whether the durable consumer of the service exists."""
     try:
         await bus.js.consumer_info(str(STREAM.name), service)
     except NotFoundError:
@@ -37,22 +37,22 @@ async def is_listening(bus: Bus, service: str) -> bool:
 
 
 async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 10.0) -> T:
-    """The first truthy answer of the probe; an assertion error when none comes in time."""
+    """The first truthy result of the probe; an assertion error if there is none in time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (answer := await probe()):
         assert asyncio.get_running_loop().time() < deadline, (
-            f"nothing after {seconds} s, last answer: {answer!r}"
+            f"not reached after {seconds} s, last result: {answer!r}"
         )
         await asyncio.sleep(0.02)
     return answer
 
 
 async def empty_stream(bus: Bus) -> None:
-    """Forget every event and every consumer that a test before left.
+    """Deletes all events and consumers of earlier tests.
 
-    The stream itself stays: the server removes a deleted stream's directory in the background, and one
-    made again meanwhile may be refused ("error creating store for stream"). So the server still knows the
-    ids of the events: within the stream's duplicate window a test that publishes must use new ones.
+    The stream itself stays: the server removes the folder of a deleted stream in the background, and rejects
+    a new one meanwhile ("error creating store for stream"). So the server still has the ids of deleted
+    events: within the duplicate window of the stream a test must publish events with new ids.
     """
     for consumer in await bus.js.consumers_info(str(STREAM.name)):
         try:

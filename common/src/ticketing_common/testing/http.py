@@ -14,10 +14,10 @@ from ticketing_common.testing.servers import free_port
 
 @asynccontextmanager
 async def serve_app(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve the app on a free port in this event loop; yields a client with its address."""
+    """Serves the app on a free port in this event loop; yields a client for it."""
     port = free_port()
     server = Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
-    # In its own task, whose signal handling the tests' runner would otherwise lose.
+    # Not `serve`, which would replace the signal handlers of the test runner.
     serving = asyncio.create_task(server._serve())
     while not server.started:
         if serving.done():

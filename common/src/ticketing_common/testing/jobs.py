@@ -1,4 +1,4 @@
-"""Running a background job, such as a relay or a listener, for the length of a block in a test."""
+"""Runs a background job, such as a relay or a listener, during a block of a test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 
 @asynccontextmanager
 async def running_job(job: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Stops the job at the end of the block as an app does. Raises what the job raised."""
+    """Stops the job at the end of the block as an app does. Raises the job's error."""
     stopping = asyncio.Event()
     task = asyncio.create_task(job(stopping))
     try:

@@ -1,6 +1,7 @@
-"""The pytest plugin: real MongoDB, NATS and Redis, started once a run, and empty for every test.
+"""The pytest plugin: real MongoDB, NATS and Redis, started once per run, and empty for every test.
 
-Always servers of the run's own, never one named in the environment: these fixtures delete what they find.
+The servers always belong to the run, and are never taken from the environment, because the fixtures delete
+their data.
 """
 
 import shutil
@@ -15,30 +16,30 @@ from ticketing_common.testing.servers import Server, free_port, mongod, nats_ser
 
 
 def pytest_report_header() -> str | None:
-    """Said once, at the top, and not only with each test that is skipped."""
+    """Prints once, at the top, why tests in a browser are skipped."""
     from ticketing_common.testing.browser import BrowserMissing, find_chromium
 
     try:
         find_chromium()
     except BrowserMissing as missing:
-        return f"the tests in a browser cannot run: {missing}"
+        return f"tests in a browser are skipped: {missing}"
     return None
 
 
-_STORES_DATA = ("mongo", "jetstream", "redis")
-"""The folders in which test servers keep their data (`ticketing_common.testing.servers`)."""
+_DATA_FOLDERS = ("mongo", "jetstream", "redis")
+"""The folders of the test servers' data (`ticketing_common.testing.servers`)."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Removes the data of all test servers of this run, which takes far more space than the logs beside it.
+    """Deletes the data of the test servers, which is far larger than the logs beside it.
 
-    pytest itself keeps the temporary folders of a run with a failed test.
+    pytest itself keeps the temporary folders of failed tests.
     """
     temporary = getattr(session.config, "_tmp_path_factory", None)  # pytest has no public name for it
     if temporary is None or temporary._basetemp is None:  # no test used a temporary folder
         return
-    for name in _STORES_DATA:
+    for name in _DATA_FOLDERS:
         for folder in temporary._basetemp.rglob(name):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -80,7 +81,7 @@ def redis_at(servers_dir: Path) -> Iterator[str]:
 
 @pytest_asyncio.fixture
 async def database(mongo_uri: str) -> AsyncIterator[Any]:
-    """A database of this test's own."""
+    """A database for this test only."""
     from ticketing_common.storage.mongo import connect
 
     db = connect(mongo_uri)
@@ -91,7 +92,7 @@ async def database(mongo_uri: str) -> AsyncIterator[Any]:
 
 @pytest.fixture
 def mongo_uri(mongo_server: Server) -> str:
-    """The URI of a database of this test's own."""
+    """The URI of a database for this test only."""
     from ticketing_common.values.ids import new_id
 
     return f"{mongo_server.url}/test-{new_id()}"

@@ -1,4 +1,4 @@
-"""A MongoDB replica set, as production has one, for tests of what a server alone cannot do.
+"""A MongoDB replica set, as in production, for tests that a standalone server does not suffice for.
 
 servers = [member(free_port(), tmp_path / str(n)) for n in range(3)]
 ...  # each of them `running`
@@ -18,15 +18,15 @@ _NAME = "rs0"
 
 
 def member(port: int, data_dir: Path, *options: str) -> Server:
-    """A mongod that waits to be one of a replica set."""
-    alone = mongod(port, data_dir)
-    return replace(alone, command=[*alone.command, "--replSet", _NAME, *options])
+    """A mongod that becomes a member of a replica set by `initiate`."""
+    standalone = mongod(port, data_dir)
+    return replace(standalone, command=[*standalone.command, "--replSet", _NAME, *options])
 
 
 def initiate(servers: Sequence[Server], **settings: int) -> str:
-    """Make one set of the running servers, and wait for its primary; `settings` are those of the set.
+    """Makes the running servers a replica set with these settings, and waits for its primary.
 
-    Returns a URI that names no database.
+    Returns a URI without a database.
     """
     hosts = [f"127.0.0.1:{server.port}" for server in servers]
     members = [{"_id": n, "host": host} for n, host in enumerate(hosts)]
@@ -36,5 +36,5 @@ def initiate(servers: Sequence[Server], **settings: int) -> str:
         first.admin.command("replSetInitiate", {"_id": _NAME, "members": members, "settings": settings})
     uri = f"mongodb://{','.join(hosts)}/?replicaSet={_NAME}&readConcernLevel=majority"
     with MongoClient(uri) as client:
-        client.admin.command("ping")  # is sent to the primary, once there is one
+        client.admin.command("ping")  # waits for a primary
     return uri

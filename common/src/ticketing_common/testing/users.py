@@ -1,4 +1,4 @@
-"""Users who are signed in, for tests."""
+"""Signed-in users, for tests."""
 
 from ticketing_common.http.sessions import COOKIE, User, encode_token
 from ticketing_common.values.ids import new_id
@@ -12,5 +12,5 @@ def new_user() -> User:
 
 
 def session(user: User) -> dict[str, str]:
-    """The headers by which a request comes from this user."""
+    """The headers of a request by this user."""
     return {"cookie": f"{COOKIE}={encode_token(user, [JWT_KEY])}"}
