@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from payments.main import main
-from payments.repository import Payments
-from payments.stripe_api import StripeApi
+from payments.payment.repository import Payments
+from payments.stripe.client import StripeApi
 
 ARMED = Path(os.environ["FAILPOINT_FILE"])
 

@@ -80,10 +80,10 @@ class Market:
         assert status == (1 if disagreements else 0), said
 
     async def reconcile(self) -> tuple[int, str]:
-        """The exit status of `python -m payments.reconcile`, and what it said."""
+        """The exit status of `python -m payments.reconciliation`, and what it said."""
         env = self.stack.env
         told = {"MONGO_URI": env["MONGO_URI_PAYMENTS"], "LOG_LEVEL": "error"}
-        command = [sys.executable, "-P", "-m", "payments.reconcile"]
+        command = [sys.executable, "-P", "-m", "payments.reconciliation"]
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, **env, **told}, stdout=-1, stderr=-2
         )

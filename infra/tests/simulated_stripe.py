@@ -9,9 +9,11 @@ from typing import Any
 
 from simulation import pause
 
-from payments.models import Decline, Payment, Seen
-from payments.stripe_api import StripeBusy
-from payments.stripe_events import StripeEvent
+from payments.payment.models import Payment
+from payments.stripe.client import StripeBusy
+from payments.stripe.models import Decline
+from payments.stripe.models import StripeIntent as Seen
+from payments.webhooks.models import StripeEvent
 
 TROUBLES = ("lost", "late", "unanswered", "failed", "failed after all")
 """What may become of a call: it never arrives; it arrives when the caller has given up; its answer does not;

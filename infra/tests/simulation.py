@@ -150,11 +150,10 @@ _ASK_THE_TIME = (
     "orders.handlers",
     "expiration.handlers",
     "orders.use_cases",
-    "payments.authorisation",
-    "payments.intent",
-    "payments.repository",
-    "payments.settlement",
-    "payments.webhook",
+    "payments.payment.use_cases",
+    "payments.settlement.use_cases",
+    "payments.webhooks.repository",
+    "payments.webhooks.use_cases",
 )
 
 
@@ -164,8 +163,8 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
     with ExitStack() as stack:
         for module in _ASK_THE_TIME:
             stack.enter_context(patch(f"{module}.now", clock.now))
-        for module in ("authorisation", "settlement", "webhook"):
-            stack.enter_context(patch(f"payments.{module}.report", alarm))
+        for module in ("payment", "settlement", "webhooks"):
+            stack.enter_context(patch(f"payments.{module}.use_cases.report_disagreement", alarm))
         # Who lost a race waits some milliseconds; here it is whenever its next turn comes.
         stack.enter_context(patch("ticketing_common.storage.documents.random", SimpleNamespace(uniform=lambda *_: 0)))
         # What an event may still be bringing is not waited for: a test lets people come early or late.

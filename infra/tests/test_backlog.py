@@ -5,7 +5,7 @@ from datetime import timedelta
 from orders.models import Order, TicketAsOrdered, cancel_by_buyer, event_of
 from orders.repository import Orders
 from payments.handlers import HANDLERS
-from payments.repository import Payments
+from payments.payment.repository import Payments
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.messaging.bus import STREAM, open_bus
 from ticketing_common.messaging.dead_letters import DeadLetters

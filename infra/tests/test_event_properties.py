@@ -208,10 +208,10 @@ def _fits_whatever_the_version(document: dict, criteria: dict) -> bool:
         ("simulated_market.CLAIM", ()),
         ("simulation.fits", _fits_whatever_the_version),
         ("ticketing_common.storage.documents.is_next_version", lambda *_: True),
-        ("payments.models.follows", lambda *_: True),
+        ("payments.payment.models.is_next_version", lambda *_: True),
         ("tickets.handlers.apply_order", _apply_whatever_comes),
         ("orders.handlers.cancel", _cancel_whatever_it_is),
-        ("payments.intent.may_have_lost_an_intent", lambda *_: False),
+        ("payments.payment.use_cases.may_have_unrecorded_intent", lambda *_: False),
     ],
 )
 def test_without_a_guard_a_counter_example_is_found(monkeypatch, guard, instead):

@@ -1,4 +1,4 @@
-"""A buyer at the payments service, and Stripe's own view of what happens there."""
+"""A buyer, the orders service's events about their order, and its intents at Stripe."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ BUYER = new_user()
 
 
 async def place_order(bus, expires_in=timedelta(minutes=15)):
-    """An order that was just placed: the event may still be under way when its id is used."""
+    """Publish that an order was placed. Its event may still be in flight when this returns the order's id."""
     order_id = new_id()
     await bus.publish(
         OrderCreated(
@@ -35,6 +35,7 @@ async def place_order(bus, expires_in=timedelta(minutes=15)):
 
 
 async def decide(bus, order_id, how):
+    """Publish that an order was completed ("complete"), refunded ("refund") or cancelled."""
     ticket = OrderedTicket(id=new_id(), n=1)
     if how == "complete":
         await bus.publish(OrderCompleted(id=order_id, version=1, user_id=BUYER.id, ticket=ticket))
@@ -45,13 +46,13 @@ async def decide(bus, order_id, how):
 
 
 async def pay(client, order_id, token="tok_visa", user=BUYER):
-    """Waits a little longer than the service may take."""
+    """The time-out is a little longer than the service's own."""
     body = {"orderId": order_id, "token": token}
     return await client.post("/api/payments", json=body, headers=session(user), timeout=15)
 
 
 async def metric(client, name):
-    """The value of a metric, labels and all; 0 while it has none."""
+    """The value of a metric, whose name includes the labels; 0 if there is none."""
     lines = (await client.get("/metrics")).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
@@ -65,6 +66,8 @@ async def intents_of(intents, order_id):
 
 
 async def reaches(intents, order_id, status, seconds=10):
+    """Wait until the order's only intent has this status. Returns the intent."""
+
     async def reached():
         (intent,) = await intents_of(intents, order_id)
         return intent if intent.status == status else None

@@ -1,4 +1,4 @@
-"""The payments service for its tests: the whole app behind real HTTP, and a stand-in for Stripe."""
+"""The payments service behind real HTTP, with a stand-in for Stripe."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ import stripe
 
 from payments.config import Settings
 from payments.main import create
-from payments.repository import Payments
+from payments.payment.repository import Payments
 from stripe_stand_in.testing import StripeApi
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.storage.outbox import Outbox
@@ -37,7 +37,7 @@ def settings(mongo_uri: str, nats_url: str, stripe_api: StripeApi) -> Settings:
 @pytest_asyncio.fixture
 async def client(settings: Settings, bus: Any, database: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with serve_app(create(settings)) as http:
-        await wait_until(lambda: is_listening(bus, "payments"))  # until then nothing is certainly unknown
+        await wait_until(lambda: is_listening(bus, "payments"))  # until then an unknown order is 503, not 404
         yield http
 
 
@@ -57,12 +57,12 @@ def stripe_client(stripe_api: StripeApi) -> stripe.StripeClient:
 
 @pytest.fixture
 def intents(stripe_client: stripe.StripeClient) -> Any:
-    """Stripe's own view of the PaymentIntents."""
+    """The PaymentIntents, by the stripe package."""
     return stripe_client.v1.payment_intents
 
 
 @pytest.fixture
 def _mended(stripe_api: StripeApi) -> Iterator[None]:
-    """What a test has made Stripe do wrong ends with it."""
+    """Ends the faults that a test has added to the stand-in."""
     yield
     stripe_api.mend()

@@ -1,4 +1,4 @@
-"""The settings of Stripe: each key has its form, and one in the place of another is refused."""
+"""The settings of Stripe: each key has its format, and a key in the place of another is rejected."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_white_space_around_keys_is_removed(start, key):
         ("STRIPE_WEBHOOK_SECRET", "whsec_1,sk_live_0hidden"),
     ],
 )
-def test_another_key_is_refused_by_name_and_not_printed(start, name, value, capsys):
+def test_wrong_key_is_rejected_with_its_name_and_without_its_value(start, name, value, capsys):
     with pytest.raises(SystemExit):
         start(**{name: value})
     (line,) = capsys.readouterr().err.splitlines()

@@ -12,7 +12,6 @@ import client.config
 import expiration.config
 import orders.config
 import payments.config
-import payments.reconcile
 import tickets.config
 from stripe_stand_in import settings as stand_in_settings
 from ticketing_common.config import Settings
@@ -27,7 +26,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "expiration": expiration.config.Settings,
     "expiration-worker": expiration.config.Settings,
     "client": client.config.Settings,
-    "reconcile": payments.reconcile.ReconcileSettings,
+    "reconcile": payments.config.ReconciliationSettings,
 }
 STAND_IN = "stripe-stand-in"
 SECRETS = {

@@ -1,1 +1,1 @@
-"""Payments: money is authorised first, and moves only once the order is complete."""
+"""The payments service: authorises when the buyer pays, captures once the order is complete."""

@@ -1,12 +1,13 @@
-"""The metrics that only this service has."""
+"""The metrics of the payments service."""
 
 from prometheus_client import Counter, Gauge
 
-WEBHOOKS = Counter("ticketing_webhooks_total", "Stripe's events, by what became of them", ["type", "outcome"])
+WEBHOOKS = Counter("ticketing_webhooks_total", "Stripe's events, by type and outcome", ["type", "outcome"])
 DISAGREEMENTS = Counter(
     "ticketing_payment_disagreements_total",
-    "Payments found about which Stripe and we disagree: look at the log",
+    "Payments whose records at Stripe and here disagree: see the log",
 )
 OLDEST_DUE = Gauge(
-    "ticketing_payment_oldest_due_seconds", "How long the oldest capture, void or refund has been waiting"
+    "ticketing_payment_oldest_due_seconds",
+    "Age of the oldest capture, void or refund that is still to be made",
 )

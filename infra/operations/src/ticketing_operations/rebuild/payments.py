@@ -7,8 +7,8 @@ that no payment has is cancelled or refunded. Its state at Stripe is looked up b
 from functools import partial
 
 from payments.handlers import HANDLERS as ORDER_HANDLERS
-from payments.models import Payment
-from payments.repository import Payments
+from payments.payment.models import Payment
+from payments.payment.repository import Payments
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.messaging.bus import Bus
 from ticketing_common.messaging.listener import Handlers

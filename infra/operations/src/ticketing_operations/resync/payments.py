@@ -1,6 +1,7 @@
 """The events that publish the current state of a payment again."""
 
-from payments.models import Payment, announce
+from payments.payment.models import Payment
+from payments.payment.models import event_of as announce
 from ticketing_common.values.events import Event
 from ticketing_operations.resync.publish import Source
 

@@ -1,0 +1,1 @@
+"""Comparing Stripe's records with ours."""

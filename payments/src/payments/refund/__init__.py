@@ -1,0 +1,1 @@
+"""Refunding a captured payment."""

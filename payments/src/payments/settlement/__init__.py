@@ -1,0 +1,1 @@
+"""Bringing Stripe in line with each payment's document."""
