@@ -1,4 +1,4 @@
-"""The orders, the processes and the servers that the tests of the expiration service need."""
+"""Fixtures of the expiration service's tests: events of orders, the two processes, and servers."""
 
 import asyncio
 import os
@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from expiration.config import Settings
 from expiration.handlers import Expirations, on_order_created
+from expiration.job_changes import JobChanges
+from expiration.job_queue import JobQueue
 from expiration.main import create
-from expiration.pending import PendingJobs
 from expiration.repository import Ledger
-from expiration.schedule import Schedule
 from ticketing_common.messaging.bus import NATS_UNAVAILABLE, STREAM, Bus, open_bus
 from ticketing_common.storage.mongo import Database
 from ticketing_common.testing import serve_app, wait_until
@@ -47,11 +47,11 @@ from ticketing_common.values.ids import new_id
 
 
 class Orders:
-    """What the orders service says of an order."""
+    """Events of the orders service."""
 
     @staticmethod
     def created(seconds: float = 60.0) -> OrderCreated:
-        """A new order that expires in so many seconds."""
+        """The event of a new order that expires in `seconds`."""
         return OrderCreated(
             id=new_id(),
             version=0,
@@ -85,29 +85,29 @@ async def ledger(database: Database) -> Ledger:
 
 
 @pytest.fixture
-def schedule(redis_url: str) -> Iterator[Schedule]:
-    schedule = Schedule(redis_url)
-    yield schedule
-    schedule.connection.close()
+def job_queue(redis_url: str) -> Iterator[JobQueue]:
+    job_queue = JobQueue(redis_url)
+    yield job_queue
+    job_queue.connection.close()
 
 
 @pytest.fixture
-def expirations(ledger: Ledger, schedule: Schedule) -> Expirations:
-    return Expirations(ledger, PendingJobs(schedule))
+def expirations(ledger: Ledger, job_queue: JobQueue) -> Expirations:
+    return Expirations(ledger, JobChanges(job_queue))
 
 
 @pytest.fixture
 async def overdue_burst(expirations: Expirations) -> list[OrderCreated]:
-    """Orders that the service follows already and that are all due, too many for a blink."""
+    """Orders that are in the ledger and due, too many to be published at once."""
     orders = [Orders.created(-1) for _ in range(2000)]
     await asyncio.gather(*(on_order_created(order, expirations) for order in orders))
-    await expirations.jobs.write()
+    await expirations.job_changes.write()
     return orders
 
 
 @dataclass
-class Market:
-    """The stores, as the service's two processes are told of them, and what happens at them."""
+class System:
+    """The service and its worker on the same stores."""
 
     settings: Settings
     bus: Bus
@@ -117,22 +117,22 @@ class Market:
 
     @asynccontextmanager
     async def service(self) -> AsyncIterator[httpx.AsyncClient]:
-        """The service itself, in this process."""
+        """Run the service in this process."""
         async with serve_app(create(self.settings)) as client:
             yield client
 
     @contextmanager
     def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The worker, as the process that it is; killed at the end, if not before."""
-        told = {
+        """Run the worker as a process; it is killed at the end."""
+        environment = {
             name.upper(): str(getattr(self.settings, name)) for name in ("mongo_uri", "nats_url", "redis_url")
         }
         port = free_port()
         self.worker_url = f"http://127.0.0.1:{port}"
-        told |= {"HOST": "127.0.0.1", "PORT": str(port), "LOG_FORMAT": "console"}
+        environment |= {"HOST": "127.0.0.1", "PORT": str(port), "LOG_FORMAT": "console"}
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "expiration.worker"],
-            env=os.environ | told,
+            env=os.environ | environment,
             stdout=self.worker_log.open("ab"),
             preexec_fn=die_with_parent,
         )
@@ -144,50 +144,46 @@ class Market:
             print(self.worker_log.read_text())
 
     async def worker_metric(self, name: str, **labels: str) -> float | None:
-        """The value of a series that the worker exports."""
+        """The value of one of the worker's metrics."""
         async with httpx.AsyncClient(base_url=self.worker_url) as worker:
             text = (await worker.get("/metrics")).text
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return next((s.value for s in samples if (s.name, s.labels) == (name, labels)), None)
 
-    async def worker_says(self, words: bytes) -> None:
-        """Wait until the worker has logged these words."""
+    async def wait_for_log(self, message: bytes) -> None:
+        """Wait until the worker has logged this message."""
 
-        async def said() -> bool:
-            return words in self.worker_log.read_bytes()
+        async def is_logged() -> bool:
+            return message in self.worker_log.read_bytes()
 
-        await wait_until(said, 30)
+        await wait_until(is_logged, 30)
 
-    async def place(self, *orders: OrderCreated) -> None:
-        """Publish the orders, and wait until the service follows them all."""
+    async def publish_orders(self, *orders: OrderCreated) -> None:
+        """Publish new orders, and wait until the service has handled all events."""
         await asyncio.gather(*(self.bus.publish(order) for order in orders))
-        await self.handled()
 
-    async def handled(self) -> None:
-        """Wait until the service has nothing left to hear of."""
-
-        async def nothing_left() -> bool:
+        async def all_handled() -> bool:
             try:
                 consumer = await self.bus.js.consumer_info(str(STREAM.name), "expiration")
-            except NATS_UNAVAILABLE:  # not there yet
+            except NATS_UNAVAILABLE:  # the consumer does not exist yet
                 return False
             return not consumer.num_pending and not consumer.num_ack_pending
 
-        await wait_until(nothing_left, 30)
+        await wait_until(all_handled, 30)
 
-    async def count_told(self) -> int:
-        """How many expirations the stream has."""
+    async def count_published(self) -> int:
+        """The number of ExpirationComplete events in the stream."""
         try:
             info = await self.bus.js.stream_info(str(STREAM.name), subjects_filter=ExpirationComplete.subject)
-        except NATS_UNAVAILABLE:  # just being restarted
+        except NATS_UNAVAILABLE:  # NATS is restarting
             return 0
         return sum((info.state.subjects or {}).values())
 
-    async def told(self) -> list[tuple[str, datetime]]:
-        """Every expiration in the stream: the order, and when the stream had it."""
+    async def published_expiries(self) -> list[tuple[str, datetime]]:
+        """The order of each ExpirationComplete event in the stream, and when the event was stored."""
         messages = []
         sequence = 1
-        for _ in range(await self.count_told()):
+        for _ in range(await self.count_published()):
             message = await self.bus.js.get_msg(
                 str(STREAM.name), sequence, subject=ExpirationComplete.subject, next=True
             )
@@ -196,30 +192,30 @@ class Market:
             sequence = (message.seq or 0) + 1
         return messages
 
-    async def lateness(self, *orders: OrderCreated, seconds: float = 15.0) -> list[float]:
-        """Wait until these orders, and no others, are told of, once each; how late each was, in seconds."""
+    async def wait_for_expiries(self, *orders: OrderCreated, seconds: float = 15.0) -> list[float]:
+        """Wait until exactly these orders have expired once each; returns the delays in seconds, sorted."""
 
-        async def all_told() -> bool:
-            return await self.count_told() >= len(orders)
+        async def all_published() -> bool:
+            return await self.count_published() >= len(orders)
 
-        await wait_until(all_told, seconds)
-        told = await self.told()
-        assert sorted(order_id for order_id, _ in told) == sorted(order.id for order in orders)
+        await wait_until(all_published, seconds)
+        published = await self.published_expiries()
+        assert sorted(order_id for order_id, _ in published) == sorted(order.id for order in orders)
         expires_at = {order.id: order.expires_at for order in orders}
-        return sorted((at - expires_at[order_id]).total_seconds() for order_id, at in told)
+        return sorted((at - expires_at[order_id]).total_seconds() for order_id, at in published)
 
 
 @pytest.fixture
-def market(
+def system(
     mongo_uri: str, nats_url: str, redis_url: str, bus: Bus, database: Database, tmp_path: Path
-) -> Market:
-    """The run's own servers, empty."""
+) -> System:
+    """The system on the servers that all tests share, emptied."""
     settings = Settings(mongo_uri=mongo_uri, nats_url=nats_url, redis_url=redis_url, log_format="console")
-    return Market(settings, bus, tmp_path / "worker.log")
+    return System(settings, bus, tmp_path / "worker.log")
 
 
 class Stores:
-    """MongoDB, NATS and Redis of one test's own, which it may stop and start; all run at first."""
+    """MongoDB, NATS and Redis for one test, which may stop and start them; all run at first."""
 
     def __init__(self, folder: Path) -> None:
         makers = {"mongo": mongod, "nats": nats_server, "redis": redis_server}
@@ -246,7 +242,7 @@ class Stores:
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """The server accepts connections and does not answer."""
+        """Freeze a server: it accepts connections and does not respond."""
         freeze(self._processes[name])
         try:
             yield
@@ -265,7 +261,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 
 
 @pytest.fixture
-async def own_market(stores: Stores, tmp_path: Path) -> AsyncIterator[Market]:
-    """As market, on the stores of this test's own."""
+async def own_system(stores: Stores, tmp_path: Path) -> AsyncIterator[System]:
+    """The system on the stores of this test alone."""
     async with open_bus(stores.settings.nats_url, "test") as bus:
-        yield Market(stores.settings, bus, tmp_path / "worker.log")
+        yield System(stores.settings, bus, tmp_path / "worker.log")

@@ -1,8 +1,8 @@
-"""How precise the worker is; not a test, and not in the ordinary run. It takes six minutes:
+"""Measures how precisely the worker publishes expiries; not part of the test run. It takes six minutes:
 
     pytest -s expiration/tests/measure_precision.py
 
-A worker that is killed is started again at once, so its lateness includes the start of a process.
+A killed worker is restarted immediately, so its delays include the start of a process.
 """
 
 import asyncio
@@ -21,50 +21,48 @@ KILLED = pytest.mark.parametrize(
 )
 
 
-def report(name, lateness):
-    """Print the distribution of the seconds by which events were late."""
+def report(name, delays):
+    """Print the distribution of the delays, in seconds."""
     cuts = {"p50": 0.5, "p99": 0.99, "max": 1}
-    figures = ", ".join(
-        f"{k} {lateness[round(q * (len(lateness) - 1))] * 1e3:.0f} ms" for k, q in cuts.items()
-    )
-    print(f"\n{name}: {len(lateness)} orders, early {sum(late < 0 for late in lateness)}, {figures}")
+    figures = ", ".join(f"{k} {delays[round(q * (len(delays) - 1))] * 1e3:.0f} ms" for k, q in cuts.items())
+    print(f"\n{name}: {len(delays)} orders, early {sum(delay < 0 for delay in delays)}, {figures}")
 
 
 @KILLED
-async def test_a_thousand_orders_within_a_minute(market, orders, request, workers, killed):
+async def test_thousand_orders_within_a_minute(system, orders, request, workers, killed):
     with ExitStack() as running:
-        processes = [running.enter_context(market.worker()) for _ in range(workers)]
-        async with market.service():
+        processes = [running.enter_context(system.worker()) for _ in range(workers)]
+        async with system.service():
             begin = now() + timedelta(seconds=10)
-            placed = [
+            events = [
                 orders.created().model_copy(update={"expires_at": begin + timedelta(seconds=n * 0.06)})
                 for n in range(1000)
             ]
-            await market.place(*placed)
+            await system.publish_orders(*events)
             await asyncio.sleep((begin - now()).total_seconds() + 30)
             if killed:
                 processes[0].kill()
-                running.enter_context(market.worker())
-            lateness = await market.lateness(*placed, seconds=60)
-    report(request.node.name, lateness)
+                running.enter_context(system.worker())
+            delays = await system.wait_for_expiries(*events, seconds=60)
+    report(request.node.name, delays)
 
 
 @KILLED
-async def test_five_thousand_orders_of_one_second(market, orders, request, workers, killed):
+async def test_five_thousand_orders_at_the_same_second(system, orders, request, workers, killed):
     with ExitStack() as running:
-        processes = [running.enter_context(market.worker()) for _ in range(workers)]
-        async with market.service():
+        processes = [running.enter_context(system.worker()) for _ in range(workers)]
+        async with system.service():
             moment = now() + timedelta(seconds=40)
-            placed = [orders.created().model_copy(update={"expires_at": moment}) for _ in range(5000)]
-            await market.place(*placed)
-            assert now() < moment, "this machine is too slow to place the orders in time"
+            events = [orders.created().model_copy(update={"expires_at": moment}) for _ in range(5000)]
+            await system.publish_orders(*events)
+            assert now() < moment, "this machine is too slow to publish the orders in time"
 
             async def halfway():
-                return await market.count_told() >= len(placed) / 2
+                return await system.count_published() >= len(events) / 2
 
             await wait_until(halfway, 60)
             if killed:
                 processes[0].kill()
-                running.enter_context(market.worker())
-            lateness = await market.lateness(*placed, seconds=60)
-    report(request.node.name, lateness)
+                running.enter_context(system.worker())
+            delays = await system.wait_for_expiries(*events, seconds=60)
+    report(request.node.name, delays)

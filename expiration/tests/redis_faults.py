@@ -1,4 +1,4 @@
-"""A Redis that answers and takes no writes."""
+"""Makes a Redis server reject writes while it still responds."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +10,7 @@ from ticketing_common.testing.servers import free_port
 
 @contextmanager
 def limited(redis: Redis, maxmemory: int) -> Iterator[None]:
-    """With so many bytes of memory and the manifests' policy: nothing is evicted, an addition is an error."""
+    """Limit Redis to `maxmemory` bytes, with the policy of the manifests: it evicts nothing."""
     redis.config_set("maxmemory-policy", "noeviction")
     redis.config_set("maxmemory", maxmemory)
     try:
@@ -20,13 +20,13 @@ def limited(redis: Redis, maxmemory: int) -> Iterator[None]:
 
 
 def full(redis: Redis) -> AbstractContextManager[None]:
-    """Full, whatever is removed."""
+    """Make Redis reject every addition, even after removals."""
     return limited(redis, 1)
 
 
 @contextmanager
 def refusing_writes(redis: Redis) -> Iterator[None]:
-    """The replica of a server that is not there: it can be read, and each write is an error."""
+    """Make Redis the replica of a missing server: it rejects every write."""
     redis.replicaof("127.0.0.1", str(free_port()))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Every expiry is told, once and on time, whatever is killed, restarted or lost."""
+"""Every order expires, once and on time, across crashes, restarts and losses."""
 
 import asyncio
 import signal
@@ -11,89 +11,87 @@ from ticketing_common.testing import wait_until
 from ticketing_common.values.clock import now
 
 
-async def test_redis_loses_everything_before_the_expiry(market, orders):
-    with market.worker():
-        async with market.service():
-            await market.worker_says(b"takes jobs")
-            placed = [orders.created(1 + n * 0.1) for n in range(15)]
-            await market.place(*placed)
-            Redis.from_url(market.settings.redis_url).flushall()
-            lateness = await market.lateness(*placed)
-    assert lateness[0] >= 0
-    assert lateness[-1] < 1
+async def test_orders_expire_on_time_after_redis_lost_its_data(system, orders):
+    with system.worker():
+        async with system.service():
+            await system.wait_for_log(b"the rq worker is running")
+            events = [orders.created(1 + n * 0.1) for n in range(15)]
+            await system.publish_orders(*events)
+            Redis.from_url(system.settings.redis_url).flushall()
+            delays = await system.wait_for_expiries(*events)
+    assert delays[0] >= 0
+    assert delays[-1] < 1
 
 
-async def test_a_burst_is_told_once_each_though_workers_are_stopped_and_killed_in_its_middle(
-    market, overdue_burst
-):
-    async with market.service():
-        with market.worker() as stopped:
-            await wait_until(market.count_told)
+async def test_orders_expire_once_each_while_workers_are_stopped_and_killed(system, overdue_burst):
+    async with system.service():
+        with system.worker() as stopped:
+            await wait_until(system.count_published)
             stopped.send_signal(signal.SIGTERM)
             assert stopped.wait(5) == 0
-        told = await market.count_told()
-        with market.worker() as killed:
+        published = await system.count_published()
+        with system.worker() as killed:
 
-            async def more_told():
-                return await market.count_told() > told
+            async def more_are_published():
+                return await system.count_published() > published
 
-            await wait_until(more_told)
+            await wait_until(more_are_published)
             killed.kill()
             killed.wait()
-        assert await market.count_told() < len(overdue_burst)
-        with market.worker():
-            await market.lateness(*overdue_burst)
+        assert await system.count_published() < len(overdue_burst)
+        with system.worker():
+            await system.wait_for_expiries(*overdue_burst)
 
 
-async def test_an_expiry_while_no_worker_runs_is_told_when_one_does(market, orders, ledger):
-    async with market.service():
-        await market.place(*(placed := [orders.created(0.5) for _ in range(3)]))
+async def test_orders_that_expired_without_a_worker_are_published_when_one_starts(system, orders, ledger):
+    async with system.service():
+        await system.publish_orders(*(events := [orders.created(0.5) for _ in range(3)]))
 
         async def overdue():
-            return len(await ledger.due(now(), 10)) == len(placed)
+            return len(await ledger.find_due(now(), 10)) == len(events)
 
         await wait_until(overdue)
-        with market.worker():
-            await market.lateness(*placed)
+        with system.worker():
+            await system.wait_for_expiries(*events)
 
 
-async def test_every_store_is_restarted_before_the_expiry(own_market, stores, orders):
-    with own_market.worker():
-        async with own_market.service():
-            await own_market.worker_says(b"takes jobs")
-            placed = [orders.created(5 + n * 0.1) for n in range(10)]
-            await own_market.place(*placed)
+async def test_orders_expire_on_time_after_a_restart_of_every_store(own_system, stores, orders):
+    with own_system.worker():
+        async with own_system.service():
+            await own_system.wait_for_log(b"the rq worker is running")
+            events = [orders.created(5 + n * 0.1) for n in range(10)]
+            await own_system.publish_orders(*events)
             for store in ("redis", "nats", "mongo"):
                 stores.stop(store)
                 stores.start(store)
-            lateness = await own_market.lateness(*placed)
-    assert lateness[0] >= 0
-    assert lateness[-1] < 1
+            delays = await own_system.wait_for_expiries(*events)
+    assert delays[0] >= 0
+    assert delays[-1] < 1
 
 
 @pytest.mark.parametrize("store", ["redis", "nats", "mongo"])
-async def test_a_store_that_is_down_at_the_expiry_is_waited_for(own_market, stores, orders, store):
-    with own_market.worker():
-        async with own_market.service():
-            await own_market.worker_says(b"takes jobs")
-            placed = [orders.created(1 + n * 0.1) for n in range(10)]
-            await own_market.place(*placed)
+async def test_orders_expire_soon_after_the_end_of_an_outage(own_system, stores, orders, store):
+    with own_system.worker():
+        async with own_system.service():
+            await own_system.wait_for_log(b"the rq worker is running")
+            events = [orders.created(1 + n * 0.1) for n in range(10)]
+            await own_system.publish_orders(*events)
             stores.stop(store)
             await asyncio.sleep(2)
             stores.start(store)
             back_at = now()
-            lateness = await own_market.lateness(*placed)
-    _, last_told_at = (await own_market.told())[-1]
-    assert lateness[0] >= 0
-    assert last_told_at - back_at < timedelta(seconds=2)
+            delays = await own_system.wait_for_expiries(*events)
+    _, last_published_at = (await own_system.published_expiries())[-1]
+    assert delays[0] >= 0
+    assert last_published_at - back_at < timedelta(seconds=2)
 
 
-async def test_the_worker_starts_before_the_stores(own_market, stores, orders):
-    async with own_market.service():
-        await own_market.place(order := orders.created(3))
+async def test_worker_starts_before_its_stores(own_system, stores, orders):
+    async with own_system.service():
+        await own_system.publish_orders(order := orders.created(3))
         stores.stop_all()
-        with own_market.worker() as worker:
-            await own_market.worker_says(b"waiting for redis")
+        with own_system.worker() as worker:
+            await own_system.wait_for_log(b"waiting for redis")
             stores.start("mongo", "nats", "redis")
-            await own_market.lateness(order)
+            await own_system.wait_for_expiries(order)
             assert worker.poll() is None

@@ -1,4 +1,4 @@
-"""The worker as the process it is: on time, never early, only what is to be told; its start and stop."""
+"""The worker process: expiries on time and never early, its start and its stop."""
 
 import signal
 import subprocess
@@ -11,93 +11,93 @@ from rq import Worker
 from ticketing_common.testing import wait_until
 
 
-async def test_it_tells_the_cluster_of_its_health_as_every_service_does(market):
-    with market.worker():
-        await market.worker_says(b"takes jobs")
-        async with httpx.AsyncClient(base_url=market.worker_url) as worker:
+async def test_worker_has_health_checks_and_metrics(system):
+    with system.worker():
+        await system.wait_for_log(b"the rq worker is running")
+        async with httpx.AsyncClient(base_url=system.worker_url) as worker:
             ready = await worker.get("/readyz")
             assert ready.json() == {"mongo": "up", "nats": "up", "redis": "up"}
             assert (await worker.get("/healthz")).status_code == 200
             assert "ticketing_dependency_up" in (await worker.get("/metrics")).text
 
 
-async def test_an_expiry_is_told_within_a_second_and_never_early(market, orders):
-    with market.worker():
-        async with market.service():
-            await market.worker_says(b"takes jobs")
-            placed = [orders.created(1 + n * 0.07) for n in range(20)]
-            await market.place(*placed)
-            lateness = await market.lateness(*placed)
-    assert lateness[0] >= 0
-    assert lateness[-1] < 1
+async def test_expiry_is_published_within_a_second_and_never_early(system, orders):
+    with system.worker():
+        async with system.service():
+            await system.wait_for_log(b"the rq worker is running")
+            events = [orders.created(1 + n * 0.07) for n in range(20)]
+            await system.publish_orders(*events)
+            delays = await system.wait_for_expiries(*events)
+    assert delays[0] >= 0
+    assert delays[-1] < 1
 
 
-async def test_a_decided_order_is_not_told_of(market, orders):
-    with market.worker():
-        async with market.service():
-            paid, dropped, left = placed = [orders.created(1.5) for _ in range(3)]
-            await market.place(*placed)
-            await market.bus.publish(orders.completed(paid))
-            await market.bus.publish(orders.cancelled(dropped))
-            await market.lateness(left)
-            await market.place(later := orders.created(0.5))
-            await market.lateness(left, later)
+async def test_expiry_of_a_decided_order_is_not_published(system, orders):
+    with system.worker():
+        async with system.service():
+            paid, dropped, left = events = [orders.created(1.5) for _ in range(3)]
+            await system.publish_orders(*events)
+            await system.bus.publish(orders.completed(paid))
+            await system.bus.publish(orders.cancelled(dropped))
+            await system.wait_for_expiries(left)
+            await system.publish_orders(later := orders.created(0.5))
+            await system.wait_for_expiries(left, later)
 
 
-async def test_an_order_that_is_heard_of_late_is_told_at_once(market, orders):
-    with market.worker():
-        async with market.service():
-            await market.worker_says(b"takes jobs")
-            await market.place(order := orders.created(-60))
-            assert 60 <= (await market.lateness(order))[0] < 61.5
+async def test_expiry_of_an_overdue_order_is_published_immediately(system, orders):
+    with system.worker():
+        async with system.service():
+            await system.wait_for_log(b"the rq worker is running")
+            await system.publish_orders(order := orders.created(-60))
+            assert 60 <= (await system.wait_for_expiries(order))[0] < 61.5
 
 
-async def test_a_thousand_orders_of_one_moment_and_nothing_of_them_is_left_in_redis(market, orders, schedule):
-    with market.worker():
-        async with market.service():
+async def test_thousand_orders_expire_at_the_same_time_and_leave_nothing_in_redis(system, orders, job_queue):
+    with system.worker():
+        async with system.service():
             moment = orders.created(7).expires_at
-            placed = [orders.created().model_copy(update={"expires_at": moment}) for _ in range(1000)]
-            await market.place(*placed)
-            lateness = await market.lateness(*placed, seconds=20)
+            events = [orders.created().model_copy(update={"expires_at": moment}) for _ in range(1000)]
+            await system.publish_orders(*events)
+            delays = await system.wait_for_expiries(*events, seconds=20)
 
             async def nothing_left():
-                return not schedule.connection.keys("rq:job:*") and not schedule.connection.keys("*exec*")
+                return not job_queue.connection.keys("rq:job:*") and not job_queue.connection.keys("*exec*")
 
             await wait_until(nothing_left)
-    assert lateness[0] >= 0
-    assert lateness[-1] < 5
-    assert schedule.queue.failed_job_registry.count == 0
+    assert delays[0] >= 0
+    assert delays[-1] < 5
+    assert job_queue.queue.failed_job_registry.count == 0
 
 
-async def test_two_workers_tell_each_once(market, orders):
-    with market.worker(), market.worker():
-        async with market.service():
-            placed = [orders.created(1.5) for _ in range(50)]
-            await market.place(*placed)
-            assert (await market.lateness(*placed))[0] >= 0
+async def test_two_workers_publish_each_expiry_once(system, orders):
+    with system.worker(), system.worker():
+        async with system.service():
+            events = [orders.created(1.5) for _ in range(50)]
+            await system.publish_orders(*events)
+            assert (await system.wait_for_expiries(*events))[0] >= 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-async def test_it_stops_when_told_and_leaves_no_trace_in_redis(market, schedule, signum):
-    async def is_there():
-        return Worker.count(connection=schedule.connection)
+async def test_signal_stops_the_worker_and_removes_it_from_redis(system, job_queue, signum):
+    async def is_registered():
+        return Worker.count(connection=job_queue.connection)
 
-    with market.worker() as worker:
-        await wait_until(is_there)
+    with system.worker() as worker:
+        await wait_until(is_registered)
         worker.send_signal(signum)
         assert worker.wait(5) == 0
-    assert not await is_there()
+    assert not await is_registered()
 
 
-async def test_it_stops_when_told_while_every_store_is_down(own_market, stores):
+async def test_signal_stops_the_worker_while_every_store_is_down(own_system, stores):
     stores.stop_all()
-    with own_market.worker() as worker:
-        await own_market.worker_says(b"waiting for redis")
+    with own_system.worker() as worker:
+        await own_system.wait_for_log(b"waiting for redis")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(5) == 0
 
 
-def test_a_setting_that_is_missing_is_named():
+def test_worker_names_missing_settings():
     started = subprocess.run(
         [sys.executable, "-P", "-m", "expiration.worker"], env={}, capture_output=True, text=True
     )

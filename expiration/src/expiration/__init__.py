@@ -1,1 +1,1 @@
-"""The market's clock: follows the orders, and tells when one has expired."""
+"""The expiration service: consumes orders and publishes when an unpaid one has expired."""

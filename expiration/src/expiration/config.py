@@ -1,8 +1,8 @@
-"""What the expiration service and its worker are told by their environment."""
+"""Settings of the expiration service and its worker."""
 
 from ticketing_common.config import MongoSettings, NatsSettings, RedisUrl
 
 
 class Settings(MongoSettings, NatsSettings):
     redis_url: RedisUrl
-    """redis://host:6379/0, where RQ keeps its jobs. All of it may be lost: the ledger has everything."""
+    """redis://host:6379/0, for RQ's jobs. Redis may lose its data: the jobs are recreated from the ledger."""

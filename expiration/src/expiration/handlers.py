@@ -1,9 +1,9 @@
-"""What the expiration service does on each event of an order: it updates the ledger, then the order's job."""
+"""The event handlers of the expiration service: they change the ledger, and note the change of a job."""
 
 from dataclasses import dataclass
 
-from expiration.models import Entry, begin, settle
-from expiration.pending import PendingJobs
+from expiration.job_changes import JobChanges
+from expiration.models import Entry, create_entry, resolve
 from expiration.repository import Ledger
 from ticketing_common.messaging.listener import Handlers
 from ticketing_common.values.clock import now
@@ -12,27 +12,27 @@ from ticketing_common.values.events import OrderCancelled, OrderCompleted, Order
 
 @dataclass(frozen=True)
 class Expirations:
-    """Both places where an expiry is kept. Only the ledger must not lose it."""
+    """The durable ledger and the jobs in Redis, which may be lost."""
 
     ledger: Ledger
-    jobs: PendingJobs
+    job_changes: JobChanges
 
 
 async def on_order_created(event: OrderCreated, expirations: Expirations) -> None:
-    entry = await expirations.ledger.follow(
-        event.id, event.version, lambda _: begin(event.id, event.expires_at)
+    entry = await expirations.ledger.apply_change(
+        event.id, event.version, lambda _: create_entry(event.id, event.expires_at)
     )
     if entry:
-        expirations.jobs.add(entry.id, entry.expires_at)
+        expirations.job_changes.add_job(entry.id, entry.expires_at)
 
 
 async def on_order_decided(event: OrderCancelled | OrderCompleted, expirations: Expirations) -> None:
     def decide(entry: Entry | None) -> Entry:
         assert entry is not None, "an order is created at version 0 and decided later"
-        return settle(entry, now())
+        return resolve(entry, now())
 
-    if await expirations.ledger.follow(event.id, event.version, decide):
-        expirations.jobs.remove(event.id)
+    if await expirations.ledger.apply_change(event.id, event.version, decide):
+        expirations.job_changes.remove_job(event.id)
 
 
 HANDLERS: Handlers = {

@@ -1,12 +1,11 @@
-"""Publishing the expiry of every order that is due: by an RQ job, else by a look at the ledger.
+"""Publishes the expiry of each order that is due: by an RQ job, otherwise by a check of the ledger.
 
-Both read the ledger, so they are never early, and never publish an order that is decided. Either may run
-twice, on several workers at once, or be killed at any point: what is not yet marked is published again
-under the same event id, and the stream drops the duplicate.
+Both read the ledger, so they are never early and never publish an order that is decided. They may run several
+times, on several workers, and be killed at any point: what is not marked as published is published again with
+the same event id, and the stream drops the duplicate.
 """
 
 import asyncio
-import contextlib
 import random
 import threading
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from datetime import timedelta
 
 from expiration.metrics import LATE_SECONDS, PUBLISHED
 from expiration.repository import Ledger
+from ticketing_common.background import repeat
 from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus
 from ticketing_common.observability.logs import get_logger
 from ticketing_common.storage.mongo import MONGO_UNAVAILABLE
@@ -23,18 +23,18 @@ from ticketing_common.values.clock import now
 from ticketing_common.values.events import ExpirationComplete
 
 _BATCH = 500
-_ACKNOWLEDGED_WITHIN = 2.0
-"""Seconds; after a restart of NATS an answer under way never comes, and the next job must not wait for it."""
-_OVERDUE = timedelta(seconds=0.2)
-"""More than a job needs at its ordinary work; with the interval below, well within a second."""
-_LOOK_EVERY = (0.15, 0.25)
-"""Seconds, drawn each time, so that several workers do not look at the same moment."""
+_PUBLISH_TIMEOUT = 2.0
+"""Seconds. A restart of NATS loses pending acknowledgements, and the next job must not wait for them."""
+_OVERDUE_AFTER = timedelta(seconds=0.2)
+"""More than a job usually needs; with the interval below, less than a second."""
+_CHECK_EVERY = (0.15, 0.25)
+"""Seconds, random, so that several workers do not check at the same moment."""
 
 log = get_logger(__name__)
 
 
 class Publisher:
-    """Publishes what is due, one run at a time in this process."""
+    """Publishes expiries, in one run at a time per process."""
 
     def __init__(self, ledger: Ledger, bus: Bus) -> None:
         self._ledger = ledger
@@ -42,73 +42,75 @@ class Publisher:
         self._publishing = asyncio.Lock()
 
     async def publish_overdue(self, stopping: asyncio.Event) -> None:
-        """Until told to stop: publish what is overdue, because Redis did not take or release its job."""
-        was_down = False
-        while not stopping.is_set():
-            try:
-                is_overdue = await self._ledger.has_due(now() - _OVERDUE)
-                was_down = False
-            except MONGO_UNAVAILABLE as error:
-                if not was_down:
-                    log.warning("the ledger is out of reach", reason=str(error)[:200])
-                is_overdue, was_down = False, True
-            if is_overdue:
+        """Until `stopping` is set: publish expiries that no job has published, for example without Redis."""
+
+        async def check() -> None:
+            if await self._ledger.has_due(now() - _OVERDUE_AFTER):
                 await self.publish_due("ledger", stopping.is_set)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), random.uniform(*_LOOK_EVERY))
+
+        await repeat(
+            check,
+            stopping,
+            name="Publisher.publish_overdue",
+            every=lambda: random.uniform(*_CHECK_EVERY),
+            outages=MONGO_UNAVAILABLE,
+        )
 
     async def publish_due(self, source: str, is_stopping: Callable[[], bool]) -> None:
-        """Publish ExpirationComplete for every order that is due, until none is or it is told to stop.
+        """Publish ExpirationComplete for each order that is due, in batches until none is left.
 
-        When a store is down, the rest stays in the ledger, and is published from there.
+        Ends early if the process stops or NATS or MongoDB is unavailable: the rest stays pending in the
+        ledger. `source`: the label of the metric.
         """
         async with self._publishing:
-            count, late = 0, timedelta()
+            count, max_delay = 0, timedelta()
             try:
-                while not is_stopping() and (due := await self._ledger.due(now(), _BATCH)):
+                while not is_stopping() and (due := await self._ledger.find_due(now(), _BATCH)):
                     published = await _publish(due, self._bus)
-                    moment = now()
-                    late = max(late, moment - min(due.values()))
+                    published_at = now()
+                    max_delay = max(max_delay, published_at - min(due.values()))
                     for order_id in published:
-                        LATE_SECONDS.observe((moment - due[order_id]).total_seconds())
+                        LATE_SECONDS.observe((published_at - due[order_id]).total_seconds())
                     PUBLISHED.labels(source).inc(len(published))
-                    await self._ledger.mark_told(published, moment)
+                    await self._ledger.mark_published(published, published_at)
                     count += len(published)
                     if len(published) < len(due):
-                        log.warning("nats did not take every expiry", left=len(due) - len(published))
+                        log.warning("nats did not acknowledge all expiries", left=len(due) - len(published))
                         break
             except MONGO_UNAVAILABLE as error:
-                log.warning("the ledger is out of reach", reason=str(error)[:200])
+                log.warning("mongodb is unavailable", reason=str(error)[:200])
             if count:
-                log.info(
-                    "orders expired", count=count, source=source, late_by_ms=round(late.total_seconds() * 1e3)
-                )
+                delay_ms = round(max_delay.total_seconds() * 1e3)
+                log.info("orders expired", count=count, source=source, late_by_ms=delay_ms)
 
 
 @dataclass(frozen=True)
-class Connections:
-    """What the worker process keeps open for its jobs, the event loop it belongs to, and when to end."""
+class WorkerContext:
+    """What the jobs of a worker process share."""
 
     loop: asyncio.AbstractEventLoop
     publisher: Publisher
     stopping: threading.Event
 
 
-CONNECTIONS: ContextVar[Connections] = ContextVar("connections")
-"""Set by the worker: RQ finds a job by its name and can hand it nothing that lives."""
+WORKER_CONTEXT: ContextVar[WorkerContext] = ContextVar("worker_context")
+"""Set by the worker: RQ imports a job by its name and can pass it no live objects."""
 
 
 def expire_due() -> None:
-    """The RQ job. It blocks the worker's thread while the worker's event loop does the work."""
-    connections = CONNECTIONS.get()
-    work = connections.publisher.publish_due("job", connections.stopping.is_set)
-    asyncio.run_coroutine_threadsafe(work, connections.loop).result()
+    """The RQ job. Blocks the worker's thread while the event loop publishes.
+
+    Jobs in Redis contain the name of this function, so it must not be renamed or moved.
+    """
+    context = WORKER_CONTEXT.get()
+    publishing = context.publisher.publish_due("job", context.stopping.is_set)
+    asyncio.run_coroutine_threadsafe(publishing, context.loop).result()
 
 
 async def _publish(order_ids: Iterable[str], bus: Bus) -> list[str]:
-    """Publish all at once; returns those that the stream has on disk."""
+    """Publish concurrently; returns the orders whose event the stream has stored."""
     tasks = {asyncio.create_task(bus.publish(ExpirationComplete(order_id=i))): i for i in order_ids}
-    done, late = await asyncio.wait(tasks, timeout=_ACKNOWLEDGED_WITHIN)
+    done, late = await asyncio.wait(tasks, timeout=_PUBLISH_TIMEOUT)
     for task in late:
         task.cancel()
     for task in done:

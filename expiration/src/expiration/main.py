@@ -1,4 +1,4 @@
-"""The composition root of the expiration service, which consumes orders; the worker is a process of its own."""
+"""The composition root of the expiration service, which consumes orders and keeps the ledger."""
 
 import asyncio
 from functools import partial
@@ -7,10 +7,10 @@ from fastapi import FastAPI
 
 from expiration.config import Settings
 from expiration.handlers import HANDLERS, Expirations
-from expiration.pending import PendingJobs
-from expiration.reconcile import reconcile
+from expiration.job_changes import JobChanges
+from expiration.job_queue import JobQueue
+from expiration.job_sync import sync_jobs
 from expiration.repository import Ledger
-from expiration.schedule import Schedule
 from ticketing_common.messaging.bus import Bus
 from ticketing_common.service import create_service, run_service
 from ticketing_common.storage.mongo import connect
@@ -19,17 +19,17 @@ from ticketing_common.storage.mongo import connect
 def create(settings: Settings) -> FastAPI:
     database = connect(settings.mongo_uri)
     ledger = Ledger(database)
-    schedule = Schedule(settings.redis_url)
-    jobs = PendingJobs(schedule)
+    job_queue = JobQueue(settings.redis_url)
+    job_changes = JobChanges(job_queue)
     return create_service(
         "expiration",
         settings,
         database=database,
         bus=Bus.from_settings(settings, "expiration"),
-        consumes=(HANDLERS, Expirations(ledger, jobs)),
+        consumes=(HANDLERS, Expirations(ledger, job_changes)),
         prepare=[ledger.ensure_indexes],
-        jobs=[partial(reconcile, ledger, schedule, jobs)],
-        checks={"redis": partial(asyncio.to_thread, schedule.ping)},
+        jobs=[partial(sync_jobs, ledger, job_queue, job_changes)],
+        checks={"redis": partial(asyncio.to_thread, job_queue.ping)},
     )
 
 

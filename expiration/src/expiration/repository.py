@@ -1,4 +1,4 @@
-"""Every query and index of the expiration service."""
+"""The queries and indexes of the expiration service."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -11,54 +11,58 @@ from expiration.models import Entry
 from ticketing_common.storage.documents import Documents
 from ticketing_common.storage.mongo import Database
 
-KEPT = timedelta(days=7)
-"""How long a settled entry stays, so that a late event of its order finds it."""
+RESOLVED_KEPT = timedelta(days=7)
+"""A late event of the order finds its resolved entry for so long."""
 
 
 class Ledger:
-    """Which order expires when: the truth, from which every job in Redis can be made again."""
+    """When each order expires: the source of truth, from which the jobs in Redis can be recreated.
+
+    MongoDB stores `Entry.resolved_at` as `settled_at`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._entries = Documents(database, "entries", Entry)
 
     async def ensure_indexes(self) -> None:
         await self._entries.ensure_indexes(
-            # As small as what is still to come, however many entries are settled.
+            # Contains only pending entries, so that it stays small.
             IndexModel(
                 [("expires_at", ASCENDING)], partialFilterExpression={"settled_at": None}, name="to_come"
             ),
-            IndexModel([("settled_at", ASCENDING)], expireAfterSeconds=int(KEPT.total_seconds())),
+            IndexModel([("settled_at", ASCENDING)], expireAfterSeconds=int(RESOLVED_KEPT.total_seconds())),
         )
 
     async def get(self, order_id: str) -> Entry | None:
         return await self._entries.find(id=order_id)
 
-    async def follow(
+    async def apply_change(
         self, order_id: str, version: int, evolve: Callable[[Entry | None], Entry]
     ) -> Entry | None:
-        """Apply an event of an order; None for a duplicate. Raises EarlierEventUnderWay."""
+        """Apply an event of an order; None if it is a duplicate. Raises EarlierEventMissing."""
         return await self._entries.apply_change(order_id, version, evolve)
 
-    async def due(self, moment: datetime, limit: int) -> dict[str, datetime]:
-        """The orders that have expired by `moment` and have not been told of: id to time, oldest first."""
-        return await self._to_come({"$lte": moment}, limit)
+    async def find_due(self, at: datetime, limit: int) -> dict[str, datetime]:
+        """The pending orders that expire by `at`, with their times of expiry, earliest first."""
+        return await self._find_pending({"$lte": at}, limit)
 
-    async def has_due(self, moment: datetime) -> bool:
-        """Whether anything is due by `moment`. Raises one of mongo.DOWN within 2 s, not to delay a stop."""
-        with pymongo.timeout(2):  # else 5 s, and the driver's thread lives on when its caller is cancelled
-            return bool(await self.due(moment, 1))
+    async def has_due(self, at: datetime) -> bool:
+        """Whether a pending order expires by `at`. Raises one of MONGO_UNAVAILABLE within 2 s."""
+        # The driver's default of 5 s would delay a stop: its thread goes on after the call is cancelled.
+        with pymongo.timeout(2):
+            return bool(await self.find_due(at, 1))
 
-    async def upcoming(self, moment: datetime, limit: int) -> dict[str, datetime]:
-        """The next orders to expire after `moment`: id to time, nearest first."""
-        return await self._to_come({"$gt": moment}, limit)
+    async def find_upcoming(self, after: datetime, limit: int) -> dict[str, datetime]:
+        """The pending orders that expire after `after`, with their times of expiry, earliest first."""
+        return await self._find_pending({"$gt": after}, limit)
 
-    async def mark_told(self, order_ids: Iterable[str], at: datetime) -> None:
-        """Settle the orders whose expiry the stream has."""
+    async def mark_published(self, order_ids: Iterable[str], at: datetime) -> None:
+        """Resolve the orders whose expiry the stream has stored."""
         await self._entries.collection.update_many(
             {"_id": {"$in": list(order_ids)}, "settled_at": None}, {"$set": {"settled_at": at}}
         )
 
-    async def _to_come(self, expires_at: dict[str, Any], limit: int) -> dict[str, datetime]:
+    async def _find_pending(self, expires_at: dict[str, Any], limit: int) -> dict[str, datetime]:
         cursor = self._entries.collection.find(
             {"settled_at": None, "expires_at": expires_at}, {"expires_at": 1}
         )
