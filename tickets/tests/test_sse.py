@@ -1,4 +1,4 @@
-"""An answer that lasts: what ends it, and that nothing of it is left then."""
+"""Event streams: their wire format, what ends them, and that their generator is closed then."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -13,17 +13,17 @@ from tickets.sse import EventStream, sse_event
 
 
 class Source:
-    """Gives what it is told to, and knows whether it was closed."""
+    """Yields the chunks, and records whether the generator was closed."""
 
-    def __init__(self, *chunks, for_ever=True):
-        self._chunks, self._for_ever = chunks, for_ever
+    def __init__(self, *chunks, endless=True):
+        self._chunks, self._endless = chunks, endless
         self.closed = asyncio.Event()
 
     async def __aiter__(self):
         try:
             for chunk in self._chunks:
                 yield chunk
-            if self._for_ever:
+            if self._endless:
                 await asyncio.Event().wait()
         finally:
             self.closed.set()
@@ -42,62 +42,62 @@ async def serving(source):
         yield app, http
 
 
-async def closed(source):
+async def wait_until_closed(source):
     await asyncio.wait_for(source.closed.wait(), 2)
 
 
-def test_an_event_has_an_id_a_name_and_its_data():
+def test_event_has_an_id_a_name_and_data():
     assert sse_event("7", "ticket.created", '{"title":"Bällett"}') == (
         'id: 7\nevent: ticket.created\ndata: {"title":"Bällett"}\n\n'.encode()
     )
 
 
-async def test_an_answer_ends_when_there_is_no_more():
-    async with serving(Source(b"a", b"b", for_ever=False)) as (_, http):
-        answer = await http.get("/")
-    assert answer.content == b"ab"
-    assert answer.headers["content-type"].startswith("text/event-stream")
+async def test_stream_ends_after_its_last_chunk():
+    async with serving(Source(b"a", b"b", endless=False)) as (_, http):
+        response = await http.get("/")
+    assert response.content == b"ab"
+    assert response.headers["content-type"].startswith("text/event-stream")
 
 
-async def test_an_answer_ends_in_good_order_when_the_server_must_stop():
+async def test_stream_ends_properly_when_the_server_stops():
     source = Source(b"a")
-    async with serving(source) as (app, http), http.stream("GET", "/") as answer:
-        pieces = answer.aiter_bytes()
-        assert await anext(pieces) == b"a"
+    async with serving(source) as (app, http), http.stream("GET", "/") as response:
+        chunks_received = response.aiter_bytes()
+        assert await anext(chunks_received) == b"a"
         app.state.draining.set()
-        assert [piece async for piece in pieces] == []
-        await closed(source)
+        assert [chunk async for chunk in chunks_received] == []
+        await wait_until_closed(source)
 
 
-async def test_a_client_that_goes_is_noticed_at_once():
+async def test_generator_is_closed_when_the_client_disconnects():
     source = Source(b"a")
     async with serving(source) as (_, http):
         async with http.stream("GET", "/"):
             assert not source.closed.is_set()
-        await closed(source)
+        await wait_until_closed(source)
 
 
-async def test_a_client_that_takes_nothing_is_given_up(monkeypatch):
+async def test_generator_is_closed_when_the_client_does_not_read(monkeypatch):
     monkeypatch.setattr(sse, "_SEND_TIMEOUT", 0.05)
     monkeypatch.setattr(sse, "_CLOSE_TIMEOUT", 0.05)
     source = Source(b"a")
 
-    async def stuck(message):
+    async def blocked_send(message):
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    async def stays():
+    async def receive_nothing():
         await asyncio.Event().wait()
 
-    answer = EventStream(aiter(source), asyncio.Event())
-    await asyncio.wait_for(answer({"type": "http"}, stays, stuck), 2)
+    response = EventStream(aiter(source), asyncio.Event())
+    await asyncio.wait_for(response({"type": "http"}, receive_nothing, blocked_send), 2)
     assert source.closed.is_set()
 
 
-async def test_what_breaks_a_source_breaks_its_answer():
+async def test_error_in_the_generator_aborts_the_stream():
     async def broken():
         yield b"a"
-        raise RuntimeError("told to")
+        raise RuntimeError("a bug")
 
     async with serving(broken()) as (_, http):
         with pytest.raises(httpx.RemoteProtocolError):

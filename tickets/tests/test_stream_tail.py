@@ -1,4 +1,4 @@
-"""Reading the stream from a position: all of it, in order, once, whatever dies meanwhile."""
+"""Reading the stream from a position: all messages in order, once each, across outages."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ async def publish(bus, *titles, kind=TicketCreated):
         await bus.publish(kind(id=new_id(), version=0, title=title, price=Decimal(1), user_id="u"))
 
 
-async def end_of(bus):
+async def last_position(bus):
     stream = await bus.stream_info()
     return Position.of(stream, stream.state.last_seq)
 
@@ -32,23 +32,23 @@ def titles(messages):
 
 
 class Reader:
-    """Reads on in the background, and remembers what it was given."""
+    """Reads in the background, and records the messages and positions."""
 
     def __init__(self, bus, after):
         self.messages = []
-        self.reached = []
+        self.positions = []
         self.task = asyncio.create_task(self._read(bus, after))
 
     async def _read(self, bus, after):
-        async for reached, messages in tail_stream(bus, SUBJECTS, after):
-            self.reached.append(reached)
+        async for position, messages in tail_stream(bus, SUBJECTS, after):
+            self.positions.append(position)
             self.messages += messages
 
-    async def has(self, *wanted):
-        async def got():
-            return titles(self.messages) == list(wanted)
+    async def wait_for(self, *expected):
+        async def are_read():
+            return titles(self.messages) == list(expected)
 
-        await wait_until(got)
+        await wait_until(are_read)
 
     async def __aenter__(self):
         return self
@@ -60,17 +60,17 @@ class Reader:
 
 
 @pytest.mark.parametrize("text", ["1a-0", "19a2b3c4d5e-123456"])
-def test_a_position_is_read_as_it_is_written(text):
+def test_position_is_parsed_from_its_text(text):
     assert str(Position.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1-", "x-1", "1-1-1", "1-1\n", "1-" + "9" * 19, "1-²"])
-def test_what_is_no_position_is_none(text):
+def test_invalid_position_is_none(text):
     assert Position.parse(text) is None
 
 
-async def test_a_batch_is_bounded_and_holds_only_what_was_asked_for(bus):
-    start = await end_of(bus)
+async def test_batch_is_limited_and_contains_only_the_requested_subjects(bus):
+    start = await last_position(bus)
     await publish(bus, "a", "b")
     await publish(bus, "another kind", kind=TicketUpdated)
     await publish(bus, "c")
@@ -82,61 +82,61 @@ async def test_a_batch_is_bounded_and_holds_only_what_was_asked_for(bus):
     assert await bus.js.consumers_info("TICKETING") == []
 
 
-async def test_each_reader_sees_all_and_leaves_nothing_on_the_server(bus):
-    start = await end_of(bus)
+async def test_each_reader_reads_all_messages_and_removes_its_consumer(bus):
+    start = await last_position(bus)
     await publish(bus, "a")
-    async with Reader(bus, start) as one, Reader(bus, start) as other:
+    async with Reader(bus, start) as first, Reader(bus, start) as second:
         await publish(bus, "b")
-        await one.has("a", "b")
-        await other.has("a", "b")
-        assert one.reached[0] == start
-        assert one.reached[-1] == await end_of(bus)
+        await first.wait_for("a", "b")
+        await second.wait_for("a", "b")
+        assert first.positions[0] == start
+        assert first.positions[-1] == await last_position(bus)
     assert await bus.js.consumers_info("TICKETING") == []
 
 
-async def test_a_consumer_that_the_server_forgot_is_made_anew(bus):
-    async with Reader(bus, await end_of(bus)) as reader:
+async def test_consumer_that_the_server_deleted_is_created_again(bus):
+    async with Reader(bus, await last_position(bus)) as reader:
         await publish(bus, "a")
-        await reader.has("a")
+        await reader.wait_for("a")
         (consumer,) = await bus.js.consumers_info("TICKETING")
         await bus.js.delete_consumer("TICKETING", consumer.name)
         await publish(bus, "b")
-        await reader.has("a", "b")
+        await reader.wait_for("a", "b")
 
 
-async def test_what_a_broken_connection_was_carrying_is_read_again(bus, nats_url):
-    async with open_bus(nats_url, "reader") as own, Reader(own, await end_of(bus)) as reader:
+async def test_messages_lost_with_a_connection_are_read_again(bus, nats_url):
+    async with open_bus(nats_url, "reader") as own, Reader(own, await last_position(bus)) as reader:
         await publish(bus, "a")
-        await reader.has("a")
-        await asyncio.sleep(0.05)  # it asks for the next one
+        await reader.wait_for("a")
+        await asyncio.sleep(0.05)  # it has requested the next message
         socket = own._client._transport._io_writer.transport
         socket.pause_reading()
-        await publish(bus, "on its way")
-        await asyncio.sleep(0.05)  # the server has sent it
+        await publish(bus, "in flight")
+        await asyncio.sleep(0.05)  # the server has sent the message
         socket.abort()
         await publish(bus, "behind it")
-        await reader.has("a", "on its way", "behind it")
+        await reader.wait_for("a", "in flight", "behind it")
         assert own.reconnects == 1
 
 
-async def test_a_server_that_dies_again_and_again_costs_nothing(tmp_path):
+async def test_no_message_is_lost_when_the_server_is_killed_repeatedly(tmp_path):
     server = nats_server(free_port(), tmp_path)
     sent = []
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(running(server))
-        async with open_bus(server.url, "test") as bus, Reader(bus, await end_of(bus)) as reader:
-            for life in range(3):
+        async with open_bus(server.url, "test") as bus, Reader(bus, await last_position(bus)) as reader:
+            for run in range(3):
                 for i in range(20):
-                    sent.append(f"{life}.{i}")
+                    sent.append(f"{run}.{i}")
                     await publish(bus, sent[-1])
-                lives = bus.reconnects
+                reconnects = bus.reconnects
                 process.kill()
                 process.wait()
                 process = stack.enter_context(running(server))
-                await wait_until(lambda lives=lives: reconnected(bus, lives))
-            await reader.has(*sent)
-            assert reader.reached == sorted(reader.reached)
+                await wait_until(lambda before=reconnects: has_reconnected(bus, before))
+            await reader.wait_for(*sent)
+            assert reader.positions == sorted(reader.positions)
 
 
-async def reconnected(bus, before):
+async def has_reconnected(bus, before):
     return bus.reconnects > before

@@ -31,14 +31,14 @@ class Accounts:
     async def add(self, account: Account, **derived: Any) -> None:
         """Store a new account; of two concurrent ones with the same email, one.
 
-        `derived`: see request_fields. Raises EmailInUse and KeyTaken.
+        `derived`: see `request_fields`. Raises EmailInUse and IdempotencyKeyTaken.
         """
         try:
             await self._accounts.insert(account, **derived)
         except DuplicateDocument:
             raise EmailInUse(field="email") from None
 
-    async def find_answer(self, key: bytes) -> StoredResponse | None:
+    async def find_response(self, key: bytes) -> StoredResponse | None:
         """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
         return await find_stored_response(self._accounts.collection, key)
 

@@ -37,13 +37,13 @@ async def sign_up(
 ) -> Response:
     """Create an account and sign in."""
     keyed = await read_keyed_request(request, key, owner=body.email, secret="password")
-    answer = await respond_once(
+    response_body = await respond_once(
         keyed,
         partial(use_cases.sign_up, accounts, body.email, body.password, keyed),
         partial(use_cases.find_sign_up, accounts, body.email, body.password),
     )
-    response = created_response(answer)
-    user = UserOut.model_validate_json(answer)
+    response = created_response(response_body)
+    user = UserOut.model_validate_json(response_body)
     start_session(response, User(user.id, user.email), settings)
     return response
 

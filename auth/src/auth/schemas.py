@@ -34,8 +34,16 @@ class SignUp(RequestBody):
 class SignIn(RequestBody):
     """Accepts any email and password, so that the response does not reveal which one is wrong."""
 
-    email: Annotated[str, Field(max_length=320), AfterValidator(normalize_email), ErrorMessage("Email must be valid")]
-    password: Annotated[Secret[Annotated[str, Field(max_length=1024)]], ErrorMessage("You must supply a password")]
+    email: Annotated[
+        str,
+        Field(max_length=320),
+        AfterValidator(normalize_email),
+        ErrorMessage("Email must be valid"),
+    ]
+    password: Annotated[
+        Secret[Annotated[str, Field(max_length=1024)]],
+        ErrorMessage("You must supply a password"),
+    ]
 
 
 class UserOut(WireModel):

@@ -17,13 +17,13 @@ async def sign_up(
 ) -> str:
     """Create an account. Returns the response body, which is stored with a keyed request.
 
-    Raises EmailInUse and KeyTaken.
+    Raises EmailInUse and IdempotencyKeyTaken.
     """
     password_hash = await hash_password(password.get_secret_value())
     account = Account(id=new_id(), email=email, password_hash=password_hash)
-    answer = UserOut.of(account).model_dump_json(by_alias=True)
-    await accounts.add(account, **request_fields(request, answer))
-    return answer
+    response_body = UserOut.of(account).model_dump_json(by_alias=True)
+    await accounts.add(account, **request_fields(request, response_body))
+    return response_body
 
 
 async def find_sign_up(
@@ -31,17 +31,17 @@ async def find_sign_up(
 ) -> StoredResponse | None:
     """The response to an earlier sign-up with this Idempotency-Key.
 
-    A repeated sign-up starts a session, so it needs the password and counts as a sign-in. Raises IdempotencyKeyReused
-    if the password is wrong, and TooManyTries.
+    A repeated sign-up starts a session, so it needs the password and counts as a sign-in. Raises
+    IdempotencyKeyReused if the password is wrong, and TooManyAttempts.
     """
-    stored = await accounts.find_answer(key)
+    stored = await accounts.find_response(key)
     if stored and not await authenticate(accounts, email, password):
         raise IdempotencyKeyReused
     return stored
 
 
 async def sign_in(accounts: Accounts, email: str, password: Secret[str]) -> Account:
-    """Find the account with this email and password. Raises InvalidCredentials and TooManyTries."""
+    """Find the account with this email and password. Raises InvalidCredentials and TooManyAttempts."""
     account = await authenticate(accounts, email, password)
     if account is None:
         raise InvalidCredentials
@@ -49,7 +49,7 @@ async def sign_in(accounts: Accounts, email: str, password: Secret[str]) -> Acco
 
 
 async def authenticate(accounts: Accounts, email: str, password: Secret[str]) -> Account | None:
-    """The account with this email and password; None counts as a failed sign-in. Raises TooManyTries."""
+    """The account with this email and password; None counts as a failed sign-in. Raises TooManyAttempts."""
     check_failure_limit(await accounts.find_failures(email), now())
     account = await accounts.find_by_email(email)
     password_hash = account.password_hash if account else None

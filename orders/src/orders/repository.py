@@ -49,7 +49,7 @@ class Orders:
     async def try_claim(self, order: Order, **derived: Any) -> bool:
         """Insert the order, which reserves its ticket; False if the ticket already has an nth order.
 
-        `derived`: see request_fields. Raises KeyTaken.
+        `derived`: see `request_fields`. Raises IdempotencyKeyTaken.
         """
         try:
             await self._orders.insert(order, **derived)
@@ -57,7 +57,7 @@ class Orders:
             return False
         return True
 
-    async def find_answer(self, key: bytes) -> StoredResponse | None:
+    async def find_response(self, key: bytes) -> StoredResponse | None:
         """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
         return await find_stored_response(self._orders.collection, key)
 
@@ -83,9 +83,13 @@ class Orders:
         self, user_id: str, limit: int, after: str | None, *, newest_first: bool = False
     ) -> list[Order]:
         """At most `limit` orders of a buyer."""
-        return await self._orders.find_page({"user_id": user_id}, limit, newest_first=newest_first, after=after)
+        return await self._orders.find_page(
+            {"user_id": user_id}, limit, newest_first=newest_first, after=after
+        )
 
-    async def page_sales(self, seller_id: str, status: OrderStatus, limit: int, after: str | None) -> list[Order]:
+    async def page_sales(
+        self, seller_id: str, status: OrderStatus, limit: int, after: str | None
+    ) -> list[Order]:
         """At most `limit` orders of a seller's tickets with this status, newest first."""
         criteria = {"seller_id": seller_id, "status": status}
         return await self._orders.find_page(criteria, limit, newest_first=True, after=after)

@@ -41,7 +41,7 @@ async def place_order(
     keyed = await read_keyed_request(request, key, owner=user.id)
     window = timedelta(seconds=settings.expiration_window_seconds)
     place = partial(use_cases.place_order, orders, user.id, body.ticket_id, window, request=keyed)
-    return created_response(await respond_once(keyed, place, orders.find_answer))
+    return created_response(await respond_once(keyed, place, orders.find_response))
 
 
 @router.get("")

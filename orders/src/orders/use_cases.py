@@ -28,11 +28,11 @@ async def place_order(
 ) -> str:
     """Reserve a ticket for a buyer. Returns the response body, which is stored with a keyed request.
 
-    Raises NotFound, TicketAlreadyReserved, Unavailable and KeyTaken.
+    Raises NotFound, TicketAlreadyReserved, Unavailable and IdempotencyKeyTaken.
     """
     ticket = await orders.get_ticket(ticket_id, buyer_id)
     order = await claim_ticket(orders, ticket, buyer_id, window, request)
-    return _answer(order)
+    return _response_body(order)
 
 
 async def claim_ticket(
@@ -41,14 +41,14 @@ async def claim_ticket(
     """Insert the ticket's next order: the insert reserves the ticket.
 
     A unique index allows one nth order of a ticket, so of concurrent buyers one succeeds. Raises
-    TicketAlreadyReserved and KeyTaken.
+    TicketAlreadyReserved and IdempotencyKeyTaken.
     """
     # At version 0 the ticket had no order when its latest event was published, so the look-up is skipped: if
     # there is an order by now, the insert fails.
     last = None if ticket.version == 0 else await orders.find_last(ticket.id)
     while True:
         order = create_order(new_id(), buyer_id, ticket, last, now(), window)
-        if await orders.try_claim(order, **request_fields(request, _answer(order))):
+        if await orders.try_claim(order, **request_fields(request, _response_body(order))):
             return order
         last = await orders.find_last(ticket.id)
 
@@ -108,5 +108,5 @@ async def find_refund(orders: Orders, order_id: str, user_id: str) -> Refund | N
     return await orders.find_refund(order_id)
 
 
-def _answer(order: Order) -> str:
+def _response_body(order: Order) -> str:
     return OrderOut.of(order).model_dump_json(by_alias=True)

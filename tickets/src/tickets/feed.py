@@ -30,7 +30,7 @@ MAX_RECENT = 4096
 _BATCH = 128
 """Events per chunk: about what the server buffers before it waits for the client."""
 _MAX_CATCH_UPS = 8
-"""Listeners that may read_messages from the stream at the same time."""
+"""Listeners that may read from the stream at the same time."""
 _RETRY_SECONDS = 0.5
 _SUBJECTS = [TicketCreated.subject, TicketUpdated.subject]
 
@@ -48,7 +48,7 @@ class Feed:
         self._recent: list[Entry] = []
         self._kept_after = Position(0, 0)
         self._position: Position | None = None
-        # Where a listener starts that connected before the first read_messages: it receives the events that were
+        # Where a listener starts that connected before the first read: it receives the events that were
         # stored after this process started.
         self._first_position = Position(0, 0)
         self._resets = 0
@@ -90,7 +90,7 @@ class Feed:
                     if sent is not None:
                         entries = await self._entries_after(sent)
                 except NATS_UNAVAILABLE as error:
-                    log.debug("cannot read_messages earlier events for a listener", reason=repr(error))
+                    log.debug("cannot read earlier events for a listener", reason=repr(error))
                 if entries:
                     sent = entries[-1][0]
                     chunk = b"".join(data for _, data in entries)
@@ -100,7 +100,10 @@ class Feed:
                     yield chunk
 
     async def _find_start(self, live: Position, requested: Position | None) -> Position:
-        """The requested position if all later events are available, otherwise `live`. Raises one of NATS_UNAVAILABLE."""
+        """The requested position if all later events are available, otherwise `live`.
+
+        Raises one of NATS_UNAVAILABLE.
+        """
         if requested is None:
             return live
         if self._position is not None and self._kept_after <= requested <= self._position:
@@ -127,7 +130,7 @@ class Feed:
             try:
                 await self._load_recent()
             except NATS_UNAVAILABLE as error:
-                log.warning("the feed cannot read_messages the stream yet", reason=repr(error))
+                log.warning("the feed cannot read the stream yet", reason=repr(error))
                 await asyncio.sleep(_RETRY_SECONDS)
         async for position, messages in tail_stream(self._bus, _SUBJECTS, self._position):
             if position < self._position:
@@ -135,7 +138,7 @@ class Feed:
             self._append(position, messages)
 
     async def _load_recent(self) -> None:
-        """Load the latest events, so that few listeners of a restarted process must read_messages from the stream."""
+        """Load the latest events, so that few listeners of a restarted process must read from the stream."""
         stream = await self._bus.stream_info()
         first, last = stream.state.first_seq - 1, stream.state.last_seq
         position = kept_after = Position.of(stream, max(first, last - MAX_RECENT, 0))

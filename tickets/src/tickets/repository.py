@@ -30,10 +30,10 @@ class Tickets:
         )
 
     async def add(self, ticket: Ticket, **derived: Any) -> None:
-        """Store a new ticket. `derived`: see request_fields. Raises KeyTaken."""
+        """Store a new ticket. `derived`: see `request_fields`. Raises IdempotencyKeyTaken."""
         await self._tickets.insert(ticket, words=search_words(ticket.title), **derived)
 
-    async def find_answer(self, key: bytes) -> StoredResponse | None:
+    async def find_response(self, key: bytes) -> StoredResponse | None:
         """The response to an earlier request with this Idempotency-Key. Raises Unavailable."""
         return await find_stored_response(self._tickets.collection, key)
 

@@ -114,7 +114,7 @@ async def list_for_sale(
     list_ticket = partial(
         use_cases.list_ticket, tickets, user.id, body.title, to_cents(body.price), request=keyed
     )
-    return created_response(await respond_once(keyed, list_ticket, tickets.find_answer))
+    return created_response(await respond_once(keyed, list_ticket, tickets.find_response))
 
 
 @router.put("/{ticket_id}")

@@ -14,12 +14,12 @@ async def list_ticket(
 ) -> str:
     """List a ticket for sale. Returns the response body, which is stored with a keyed request.
 
-    Raises KeyTaken.
+    Raises IdempotencyKeyTaken.
     """
     ticket = Ticket(id=new_id(), title=title, price_cents=price_cents, user_id=seller_id)
-    answer = TicketOut.of(ticket).model_dump_json(by_alias=True)
-    await tickets.add(ticket, **request_fields(request, answer))
-    return answer
+    response_body = TicketOut.of(ticket).model_dump_json(by_alias=True)
+    await tickets.add(ticket, **request_fields(request, response_body))
+    return response_body
 
 
 async def edit_ticket(
