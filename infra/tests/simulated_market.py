@@ -18,16 +18,17 @@ import expiration.handlers
 import orders.handlers
 import payments.handlers
 import tickets.handlers
-from expiration.pending import PendingJobs
+from expiration.job_changes import JobChanges
 from expiration.repository import Ledger
 from orders import routes as order_routes
 from orders.models import Order
 from orders.repository import Orders
 from orders.schemas import OrderIn
-from payments import authorisation, settlement
-from payments.models import Payment
-from payments.repository import Payments
-from payments.webhook import hear
+from payments.payment import use_cases as authorisation
+from payments.payment.models import Payment
+from payments.payment.repository import Payments
+from payments.settlement import use_cases as settlement
+from payments.webhooks.use_cases import process_event as hear
 from ticketing_common.http.sessions import User
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.storage.outbox import Outbox
@@ -80,7 +81,7 @@ class Market:
             "payments": (payments.handlers.HANDLERS, self.payments),
             "expiration": (
                 expiration.handlers.HANDLERS,
-                expiration.handlers.Expirations(ledger, PendingJobs(cast("Any", None))),
+                expiration.handlers.Expirations(ledger, JobChanges(cast("Any", None))),
             ),
         }
 

@@ -4,15 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from expiration.models import begin, settle
+from expiration.models import create_entry, resolve
 from orders.handlers import HANDLERS as ORDERS
 from orders.models import Refund, cancel_by_buyer, complete, refund
 from orders.models import Ticket as Copy
 from orders.repository import Orders
 from orders.use_cases import claim_ticket
 from payments.handlers import HANDLERS as PAYMENTS
-from payments.models import Payment
-from payments.repository import Payments
+from payments.payment.models import Payment
+from payments.payment.repository import Payments
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.messaging.bus import Bus
 from ticketing_common.storage.outbox import Outbox
@@ -139,7 +139,7 @@ async def test_nothing_is_published_about_a_payment_that_nobody_decides_by():
 
 async def test_order_whose_expiry_was_lost_expires_after_a_resync(orders, database):
     order = await placed(orders, window=timedelta(0))
-    told = settle(begin(order.id, now() - timedelta(minutes=1)), now())
+    told = resolve(create_entry(order.id, now() - timedelta(minutes=1)), now())
     await handle(ORDERS, orders, expiration_resync.events_of(told))
     assert ((await orders.get(order.id)).status, (await orders.get(order.id)).reason) == (
         "cancelled",
@@ -148,6 +148,6 @@ async def test_order_whose_expiry_was_lost_expires_after_a_resync(orders, databa
 
 
 async def test_expiry_is_not_published_early_or_of_a_decided_order():
-    assert expiration_resync.events_of(begin(new_id(), now() + timedelta(minutes=1))) == []
-    decided = settle(begin(new_id(), now() - timedelta(minutes=1)), now()).evolve(version=1)
+    assert expiration_resync.events_of(create_entry(new_id(), now() + timedelta(minutes=1))) == []
+    decided = resolve(create_entry(new_id(), now() - timedelta(minutes=1)), now()).evolve(version=1)
     assert expiration_resync.events_of(decided) == []
