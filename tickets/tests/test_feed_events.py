@@ -103,7 +103,7 @@ async def test_open_streams_end_when_the_server_shuts_down(settings, bus, listen
 
 @asynccontextmanager
 async def small_buffers(app):
-    """The app behind sockets with small buffers, and a client socket that reads only when told to."""
+    """The app behind sockets with small buffers, and a client socket that never reads on its own."""
     server_socket = socket.socket()
     server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     server_socket.bind(("127.0.0.1", 0))
