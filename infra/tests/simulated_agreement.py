@@ -114,7 +114,7 @@ def _fields(copy: dict[str, Any]) -> tuple[str, int]:
 def _what_matters(market: Market) -> object:
     """All that a sweep may change, but for when it looks again."""
     payments = [
-        payment.evolve(version=0, settle_at=None, due_since=None, failures=0, key_no=0)
+        payment.evolve(version=0, settle_at=None, due_since=None, failures=0, idempotency_key_no=0)
         for payment in market.all_payments()
     ]
     intents = [intent.seen() for intent in market.stripe.intents.values()]

@@ -24,11 +24,12 @@ from orders import routes as order_routes
 from orders.models import Order
 from orders.repository import Orders
 from orders.schemas import OrderIn
-from payments.payment import use_cases as authorisation
 from payments.payment.models import Payment
 from payments.payment.repository import Payments
-from payments.settlement import use_cases as settlement
-from payments.webhooks.use_cases import process_event as hear
+from payments.payment.use_cases import attempt_payment
+from payments.settlement.use_cases import settle
+from payments.webhooks.repository import ProcessedEvents
+from payments.webhooks.use_cases import process_event
 from ticketing_common.http.sessions import User
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.storage.outbox import Outbox
@@ -74,6 +75,7 @@ class Market:
         self.orders = Orders(cast("Any", databases["orders"]), outbox, arrivals)
         self.tickets = Tickets(cast("Any", databases["tickets"]), outbox)
         self.payments = Payments(cast("Any", databases["payments"]), outbox, arrivals)
+        self.processed_events = ProcessedEvents(cast("Any", databases["payments"]))
         ledger = Ledger(cast("Any", databases["expiration"]))
         self._followers: dict[str, tuple[Any, Any]] = {
             "orders": (orders.handlers.HANDLERS, self.orders),
@@ -123,8 +125,8 @@ class Market:
 
     def pay(self, payment: Payment, card: str, steps: int, trouble: str | None = None) -> None:
         # `pay` without its patience: what it tries again, the buyer does.
-        try_once = authorisation._try(payment.order_id, payment.user_id, card, self.payments, self._stripe())
-        self._answer(try_once, steps, trouble)
+        attempt = attempt_payment(self.payments, self._stripe(), payment.order_id, payment.user_id, card)
+        self._answer(attempt, steps, trouble)
 
     # What services do.
 
@@ -138,10 +140,11 @@ class Market:
                 self.deliver(service, event, TO_THE_END)
 
     def settle(self, payment: Payment, steps: int, trouble: str | None = None) -> None:
-        self.start(settlement.settle(payment, self.payments, self._stripe()), steps, trouble)
+        self.start(settle(self.payments, self._stripe(), payment), steps, trouble)
 
     def hear_stripe(self, which: int, steps: int) -> None:
-        self._answer(hear(self.stripe.events[which], self.payments, self._stripe()), steps)
+        event = self.stripe.events[which]
+        self._answer(process_event(self.processed_events, self.payments, self._stripe(), event), steps)
 
     def tell_expiries(self, steps: int) -> None:
         self.start(self._tell_expiries(), steps)

@@ -9,10 +9,8 @@ from typing import Any
 
 from simulation import pause
 
-from payments.payment.models import Payment
 from payments.stripe.client import StripeBusy
-from payments.stripe.models import Decline
-from payments.stripe.models import StripeIntent as Seen
+from payments.stripe.models import Decline, NewIntent, StripeIntent
 from payments.webhooks.models import StripeEvent
 
 TROUBLES = ("lost", "late", "unanswered", "failed", "failed after all")
@@ -42,18 +40,18 @@ class Intent:
     def kept_cents(self) -> int:
         return self.amount_cents if self.status == "captured" and not self.refunded else 0
 
-    def seen(self) -> Seen:
-        return Seen(
+    def seen(self) -> StripeIntent:
+        return StripeIntent(
             status=self.status,  # type: ignore[arg-type]
-            stripe_id=self.id,
+            id=self.id,
             amount_cents=self.amount_cents,
-            taken_cents=self.kept_cents,
+            kept_cents=self.kept_cents,
             order_id=self.order_id,
             payment_id=self.payment_id,
             client_secret=f"{self.id}_secret",
             decline=self.decline if self.status == "open" else None,
-            refunded=self.refunded,
-            refund_refused=self.refund_refused,
+            is_refunded=self.refunded,
+            refund_failure=self.refund_refused,
         )
 
 
@@ -69,32 +67,31 @@ class Stripe:
     _answers: dict[str, str] = field(default_factory=dict)
     """By idempotency key: the intent that it got, or FAILED, which is repeated."""
 
-    async def create(self, payment: Payment) -> Seen:
-        key = f"{payment.id}:intent:{payment.key_no}"
-        return await self._call(lambda: self._create(payment, key), key)
+    async def create(self, new: NewIntent) -> StripeIntent:
+        return await self._call(lambda: self._create(new), new.idempotency_key)
 
-    async def find(self, payment: Payment) -> Seen | None:
-        def newest() -> Seen | None:
-            made = [intent for intent in self.intents.values() if intent.payment_id == payment.id]
+    async def find(self, payment_id: str, *_: object) -> StripeIntent | None:
+        def newest() -> StripeIntent | None:
+            made = [intent for intent in self.intents.values() if intent.payment_id == payment_id]
             return made[-1].seen() if made else None
 
         return await self._call(newest)
 
-    async def look(self, intent_id: str) -> Seen:
+    async def retrieve(self, intent_id: str) -> StripeIntent:
         return await self._call(self.intents[intent_id].seen)
 
-    async def confirm(self, intent_id: str, token: str) -> Seen:
+    async def confirm(self, intent_id: str, token: str) -> StripeIntent:
         return await self._call(lambda: self._confirm(self.intents[intent_id], token))
 
-    async def capture(self, intent_id: str) -> Seen:
+    async def capture(self, intent_id: str) -> StripeIntent:
         return await self._call(lambda: self._end(self.intents[intent_id], ("authorised",), "captured"))
 
-    async def void(self, intent_id: str) -> Seen:
+    async def void(self, intent_id: str) -> StripeIntent:
         held = ("open", "action", "authorised")
         return await self._call(lambda: self._end(self.intents[intent_id], held, "canceled"))
 
-    async def refund(self, intent_id: str, key: str) -> Seen:
-        return await self._call(lambda: self._refund(self.intents[intent_id]), key)
+    async def refund(self, intent: StripeIntent, key: str) -> StripeIntent:
+        return await self._call(lambda: self._refund(self.intents[intent.id]), key)
 
     def authenticate(self, intent: Intent, *, success: bool) -> None:
         """What the buyer does at the bank."""
@@ -118,14 +115,14 @@ class Stripe:
             raise _busy()
         return answer
 
-    def _create(self, payment: Payment, key: str) -> Seen:
-        if key not in self._answers:
-            intent = Intent(f"pi_{len(self.intents)}", payment.amount_cents, payment.order_id, payment.id)
+    def _create(self, new: NewIntent) -> StripeIntent:
+        if new.idempotency_key not in self._answers:
+            intent = Intent(f"pi_{len(self.intents)}", new.amount_cents, new.order_id, new.payment_id)
             self.intents[intent.id] = intent
-            self._answers[key] = intent.id
-        return self.intents[self._answers[key]].seen()
+            self._answers[new.idempotency_key] = intent.id
+        return self.intents[self._answers[new.idempotency_key]].seen()
 
-    def _confirm(self, intent: Intent, card: str) -> Seen:
+    def _confirm(self, intent: Intent, card: str) -> StripeIntent:
         if intent.status != "open":
             return intent.seen()
         intent.refundable = card != "unrefundable"
@@ -141,13 +138,13 @@ class Stripe:
         intent.was_authorised = intent.was_authorised or not decline
         self._tell("payment_failed" if decline else "amount_capturable_updated", intent)
 
-    def _end(self, intent: Intent, before: tuple[str, ...], after: str) -> Seen:
+    def _end(self, intent: Intent, before: tuple[str, ...], after: str) -> StripeIntent:
         if intent.status in before:
             intent.status = after
             self._tell("succeeded" if after == "captured" else "canceled", intent)
         return intent.seen()
 
-    def _refund(self, intent: Intent) -> Seen:
+    def _refund(self, intent: Intent) -> StripeIntent:
         if intent.status == "captured" and not intent.refundable:
             intent.refund_refused = "charge_disputed"
         elif intent.status == "captured":
@@ -160,5 +157,5 @@ class Stripe:
 
 def _busy(spent_key: str | None = None) -> StripeBusy:
     error = StripeBusy()
-    error.key_is_spent = spent_key is not None
+    error.needs_new_key = spent_key is not None
     return error

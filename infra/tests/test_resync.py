@@ -80,7 +80,7 @@ async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync
     for _ in range(2):  # also if repeated
         await handle(PAYMENTS, payments, orders_resync.events_of(order))
         await handle(TICKETS, tickets, orders_resync.events_of(order))
-    assert (await payments.of_order(order.id)).order_status == "cancelled"
+    assert (await payments.get_by_order(order.id)).order_status == "cancelled"
     ticket = await tickets.get(order.ticket.id)
     assert (ticket.order_id, ticket.order_n) == (None, 1)
 

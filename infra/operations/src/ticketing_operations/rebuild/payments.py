@@ -7,6 +7,7 @@ that no payment has is cancelled or refunded. Its state at Stripe is looked up b
 from functools import partial
 
 from payments.handlers import HANDLERS as ORDER_HANDLERS
+from payments.payment.handlers import change_payment_on_event
 from payments.payment.models import Payment
 from payments.payment.repository import Payments
 from ticketing_common.messaging.arrivals import Arrivals
@@ -25,7 +26,9 @@ def was_authorised(payment: Payment, stripe_id: str) -> Payment:
 
 
 async def on_payment_created(event: PaymentCreated, payments: Payments) -> None:
-    await payments.change(event.order_id, partial(was_authorised, stripe_id=event.stripe_id))
+    await change_payment_on_event(
+        payments, event.order_id, partial(was_authorised, stripe_id=event.stripe_id)
+    )
 
 
 HANDLERS: Handlers = {**ORDER_HANDLERS, PaymentCreated: on_payment_created}
