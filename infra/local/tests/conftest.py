@@ -1,4 +1,4 @@
-"""What the tests of the local stack share."""
+"""Fixtures of the tests of the local stack."""
 
 import importlib.util
 import time
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def with_stand_ins() -> Planner:
-    """A plan whose services are stand-ins. (By path: in importlib mode tests cannot import each other.)"""
+    """A planner with stand-ins for the services. Loaded by path: importlib mode has no test modules."""
     spec = importlib.util.spec_from_file_location("up_with_stand_ins", HERE / "up_with_stand_ins.py")
     assert spec
     assert spec.loader
@@ -25,13 +25,13 @@ def with_stand_ins() -> Planner:
 
 
 def processes() -> Iterator[tuple[int, int, str]]:
-    """Each process's id, its parent's id and its state, from /proc (source: proc_pid_stat(5))."""
+    """The id, the parent's id and the state of each process on this machine (source: proc_pid_stat(5))."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             stat = (folder / "stat").read_text()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has just ended
             continue
-        state, parent = stat.rpartition(")")[2].split()[:2]  # before it is the name, which may hold spaces
+        state, parent = stat.rpartition(")")[2].split()[:2]  # the name before it may contain spaces
         yield int(folder.name), int(parent), state
 
 
@@ -46,17 +46,17 @@ def children() -> Callable[[int], list[int]]:
 @pytest.fixture
 def is_alive() -> Callable[[int], bool]:
     def is_alive(pid: int) -> bool:
-        return any(each == pid and state != "Z" for each, _, state in processes())  # Z: ended, not waited for
+        return any(each == pid and state != "Z" for each, _, state in processes())  # Z: a zombie
 
     return is_alive
 
 
 @pytest.fixture
-def until() -> Callable[..., None]:
-    def until(condition: Callable[[], object], within: float = 60) -> None:
-        deadline = time.monotonic() + within
+def wait_until() -> Callable[..., None]:
+    def wait_until(condition: Callable[[], object], timeout: float = 60) -> None:
+        deadline = time.monotonic() + timeout
         while not condition():
-            assert time.monotonic() < deadline, "it did not come true"
+            assert time.monotonic() < deadline, f"not so after {timeout:g} s"
             time.sleep(0.05)
 
-    return until
+    return wait_until

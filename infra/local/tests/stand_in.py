@@ -1,4 +1,4 @@
-"""A program in a service's place: ready at once, says who it is and what it was asked."""
+"""A stand-in for a service: ready at once; its answers contain its MONGO_URI and the request's path."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-signed_up: set[str] = set()
+accounts: set[str] = set()
 
 
 class Service(BaseHTTPRequestHandler):
@@ -15,17 +15,17 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/api/tickets/events":
             return self._events()
-        self._answer(200, {"who": os.environ.get("MONGO_URI", ""), "path": self.path})
+        self._answer(200, {"service": os.environ.get("MONGO_URI", ""), "path": self.path})
 
     def do_POST(self) -> None:
         body = self._body()
         if self.path == "/api/users/signup":
             email = json.loads(body)["email"]
-            if email in signed_up:
+            if email in accounts:
                 return self._answer(400, {"errors": [{"message": "Email in use"}]})
-            signed_up.add(email)
+            accounts.add(email)
         if self.path == "/api/tickets/refuse":
-            return self._answer(418, {"errors": [{"message": "my own words"}]})
+            return self._answer(418, {"errors": [{"message": "the service's message"}]})
         self._answer(201, {"id": "1", "path": self.path, "length": len(body)})
 
     def _body(self) -> bytes:
@@ -60,7 +60,7 @@ class Service(BaseHTTPRequestHandler):
         return "stand-in"
 
     def log_message(self, format: str, *args: object) -> None:
-        print("asked:", format % args, flush=True)
+        print("request:", format % args, flush=True)
 
 
 if os.environ.get("STUBBORN"):
@@ -68,5 +68,5 @@ if os.environ.get("STUBBORN"):
 if port := os.environ.get("PORT"):
     print("serving", flush=True)
     ThreadingHTTPServer(("127.0.0.1", int(port)), Service).serve_forever()
-print("working", flush=True)  # the worker, which has no port
+print("working", flush=True)  # only the worker has no port
 time.sleep(3600)

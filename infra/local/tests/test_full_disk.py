@@ -1,4 +1,4 @@
-"""A full disk: the start is refused in a sentence, and what runs goes on as well as it can."""
+"""With a full disk the start is refused with a message, and running processes continue."""
 
 import asyncio
 import io
@@ -12,7 +12,7 @@ import pytest
 
 from ticketing_common.testing.servers import free_port
 from ticketing_local import data_dir
-from ticketing_local import supervisor as supervision
+from ticketing_local import supervisor as supervisor_module
 from ticketing_local.console import Console
 from ticketing_local.errors import StackError
 from ticketing_local.process import Part, Process
@@ -23,8 +23,12 @@ from ticketing_local.testing import running_stack
 MORE_THAN_ANY_DISK_HAS = 10**18
 
 
+async def always() -> bool:
+    return True
+
+
 def script(code: str) -> Part:
-    return Part("orders", [sys.executable, "-S", "-c", code], {"PATH": os.environ["PATH"]})
+    return Part("orders", [sys.executable, "-S", "-c", code], {"PATH": os.environ["PATH"]}, always)
 
 
 async def test_start_on_a_full_disk_is_refused_with_the_folder_and_what_to_do(
@@ -36,35 +40,35 @@ async def test_start_on_a_full_disk_is_refused_with_the_folder_and_what_to_do(
             pass
 
 
-def test_a_file_that_cannot_be_written_ends_the_start_in_one_sentence(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
+def test_file_that_cannot_be_written_fails_the_start_with_a_message(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("up_with_stand_ins.py"))],
-        env={**os.environ, "DATA_DIR": str(data_dir), "PORT": str(free_port())},
+        env={**os.environ, "DATA_DIR": str(folder), "PORT": str(free_port())},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert f"{data_dir} cannot be written (File too large)" in done.stdout
+    assert f"{folder} cannot be written (File too large)" in done.stdout
 
 
-async def test_a_part_goes_on_when_its_log_has_no_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "x" * 100
-    code = f"for n in range(2000): print(n, {said!r}, flush=True)"  # more than a pipe holds
+async def test_process_continues_while_its_log_cannot_be_written() -> None:
+    line = "x" * 100
+    code = f"for n in range(2000): print(n, {line!r}, flush=True)"  # more than a pipe holds
     shown: list[str] = []
     process = Process(script(code), Path("/dev/full"), shown.append)
     await process.spawn(process.part)
     async with asyncio.timeout(30):
         assert await process.wait() == 0
-    assert shown[-1] == f"1999 {said}"
+    assert shown[-1] == f"1999 {line}"
 
 
-async def test_giving_a_part_up_on_a_full_disk_names_the_disk_instead_of_its_last_words(
+async def test_process_given_up_on_a_full_disk_reports_the_disk_instead_of_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervision, "RESTART_DELAY", 0)
+    monkeypatch.setattr(supervisor_module, "RESTART_DELAY", 0)
     monkeypatch.setattr(data_dir, "NEEDED_BYTES", MORE_THAN_ANY_DISK_HAS)
     supervisor = Supervisor([script("raise SystemExit(14)")], tmp_path, Console(io.StringIO()))
 
@@ -77,7 +81,7 @@ async def test_giving_a_part_up_on_a_full_disk_names_the_disk_instead_of_its_las
     assert "last output" not in str(given_up.value)
 
 
-async def test_a_disk_that_becomes_full_is_named_once_and_again_when_it_has_space(
+async def test_full_disk_is_reported_once_and_once_more_when_it_has_space_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_dir, "CHECK_INTERVAL", 0.01)

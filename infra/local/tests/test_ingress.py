@@ -1,4 +1,4 @@
-"""The ingress: what it routes, what it does not, and that its own errors look like a service's."""
+"""The ingress routes requests to the services, and its own errors look like those of a service."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from ticketing_common.testing.servers import free_port, freeze
 from ticketing_local.ingress import plan_ingress
 
 UNAVAILABLE = "The service is not available at the moment, please try again"
-SERVICES = ["auth", "tickets", "orders", "client"]  # payments is down
+SERVICES = ["auth", "tickets", "orders", "client"]  # payments does not run
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def services() -> Iterator[dict[str, tuple[int, subprocess.Popen[bytes]]]]:
 
 
 @pytest.fixture(scope="module")
-def market(
+def client(
     services: dict[str, tuple[int, subprocess.Popen[bytes]]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     port = free_port()
@@ -61,11 +61,11 @@ def _is_up(client: httpx.Client, path: str) -> bool:
         return False
 
 
-def assert_own_error(answer: httpx.Response, status: int, message: str) -> None:
-    assert answer.status_code == status
-    assert answer.json() == {"errors": [{"message": message}]}
-    assert answer.headers["Content-Type"] == "application/json"
-    assert re.fullmatch(r"\w+", answer.headers["X-Request-ID"])
+def assert_own_error(response: httpx.Response, status: int, message: str) -> None:
+    assert response.status_code == status
+    assert response.json() == {"errors": [{"message": message}]}
+    assert response.headers["Content-Type"] == "application/json"
+    assert re.fullmatch(r"\w+", response.headers["X-Request-ID"])
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def assert_own_error(answer: httpx.Response, status: int, message: str) -> None:
         ("/x", "client"),
     ],
 )
-def test_a_path_goes_to_its_service_as_it_is(market: httpx.Client, path: str, service: str) -> None:
-    answer = market.get(path)
-    assert answer.json() == {"who": service, "path": path}
+def test_path_is_routed_to_its_service_unchanged(client: httpx.Client, path: str, service: str) -> None:
+    response = client.get(path)
+    assert response.json() == {"service": service, "path": path}
 
 
 @pytest.mark.parametrize(
@@ -102,95 +102,95 @@ def test_a_path_goes_to_its_service_as_it_is(market: httpx.Client, path: str, se
         "/metrics",
     ],
 )
-def test_what_is_for_the_cluster_and_no_service_s_is_unknown(market: httpx.Client, path: str) -> None:
-    assert_own_error(market.get(path), 404, "Not found")
-    assert_own_error(market.post(path, json={}), 404, "Not found")
+def test_path_of_no_service_or_for_the_cluster_only_is_not_found(client: httpx.Client, path: str) -> None:
+    assert_own_error(client.get(path), 404, "Not found")
+    assert_own_error(client.post(path, json={}), 404, "Not found")
 
 
-def test_what_a_service_answers_passes_untouched_its_errors_too(market: httpx.Client) -> None:
-    answer = market.post("/api/tickets/refuse", json={})
-    assert answer.status_code == 418
-    assert answer.json() == {"errors": [{"message": "my own words"}]}
-    assert answer.headers["X-Request-ID"] == "the-service's-own"
-    assert "Via" not in answer.headers
-    assert "Caddy" not in answer.headers.get("Server", "")
+def test_response_of_a_service_passes_unchanged_even_an_error(client: httpx.Client) -> None:
+    response = client.post("/api/tickets/refuse", json={})
+    assert response.status_code == 418
+    assert response.json() == {"errors": [{"message": "the service's message"}]}
+    assert response.headers["X-Request-ID"] == "the-service's-own"
+    assert "Via" not in response.headers
+    assert "Caddy" not in response.headers.get("Server", "")
 
 
-def test_a_body_of_64_kib_passes(market: httpx.Client) -> None:
-    assert market.post("/api/tickets", content=bytes(65536)).json()["length"] == 65536
+def test_body_of_64_kib_passes(client: httpx.Client) -> None:
+    assert client.post("/api/tickets", content=bytes(65536)).json()["length"] == 65536
 
 
-def test_a_body_over_64_kib_does_not(market: httpx.Client) -> None:
+def test_body_over_64_kib_is_refused(client: httpx.Client) -> None:
     refused = "The request body is larger than 64 KiB"
-    assert_own_error(market.post("/api/tickets", content=bytes(65537)), 413, refused)
+    assert_own_error(client.post("/api/tickets", content=bytes(65537)), 413, refused)
 
 
-def test_nor_does_one_that_does_not_say_its_length(market: httpx.Client) -> None:
+def test_chunked_body_over_64_kib_is_refused(client: httpx.Client) -> None:
     chunks = (bytes(1000) for _ in range(66))
     refused = "The request body is larger than 64 KiB"
-    assert_own_error(market.post("/api/tickets", content=chunks), 413, refused)
+    assert_own_error(client.post("/api/tickets", content=chunks), 413, refused)
 
 
-def test_a_method_that_nobody_knows_is_not_allowed(market: httpx.Client) -> None:
-    assert_own_error(market.request("BREW", "/api/tickets"), 405, "Method not allowed")
+def test_unknown_method_is_not_allowed(client: httpx.Client) -> None:
+    assert_own_error(client.request("BREW", "/api/tickets"), 405, "Method not allowed")
 
 
-def test_chunks_that_are_none_are_the_client_s_fault(market: httpx.Client) -> None:
+def test_malformed_chunks_are_a_bad_request(client: httpx.Client) -> None:
     chunked = "POST /api/tickets HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     for broken in ["zz\r\nab\r\n", "2\r\n{}XX0\r\n\r\n", "2;" + "a" * 10_000 + "\r\n{}\r\n0\r\n\r\n"]:
-        assert statuses(market, chunked + broken) == ["400"]
+        assert statuses_of(client, chunked + broken) == ["400"]
 
 
-def test_a_request_that_follows_a_body_of_two_lengths_is_not_answered(market: httpx.Client) -> None:
+def test_request_after_a_body_with_two_lengths_is_not_answered(client: httpx.Client) -> None:
     both = "POST /api/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert statuses(market, f"{both}0\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n") == ["201"]
+    assert statuses_of(client, f"{both}0\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n") == ["201"]
 
 
-def test_nor_is_what_is_in_a_body_that_is_refused(market: httpx.Client) -> None:
+def test_requests_inside_a_refused_body_are_not_answered(client: httpx.Client) -> None:
     line = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
     for size in (100_000, 1_000_000):
         head = f"POST /api/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
-        assert statuses(market, head + (line * (size // len(line) + 1))[:size]) == ["413"]
+        assert statuses_of(client, head + (line * (size // len(line) + 1))[:size]) == ["413"]
 
 
-def statuses(market: httpx.Client, request: str) -> list[str]:
-    """The status of each answer, until the connection ends or nothing comes for a while."""
-    with socket.create_connection(("127.0.0.1", market.base_url.port or 0), timeout=1) as client:
-        said = b""
+def statuses_of(client: httpx.Client, request: str) -> list[str]:
+    """The status of each response until the connection ends or is silent for 1 s."""
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=1) as connection:
+        received = b""
         with contextlib.suppress(OSError):
-            client.sendall(request.encode())
+            connection.sendall(request.encode())
         with contextlib.suppress(OSError):
-            while more := client.recv(65536):
-                said += more
-    return re.findall(r"HTTP/1\.1 (\d{3})", said.decode())
+            while more := connection.recv(65536):
+                received += more
+    return re.findall(r"HTTP/1\.1 (\d{3})", received.decode())
 
 
-def test_a_service_that_is_down_is_unavailable(market: httpx.Client) -> None:
-    answer = market.post("/api/payments", json={})
-    assert_own_error(answer, 503, UNAVAILABLE)
-    assert answer.headers["Retry-After"] == "1"
+def test_service_that_is_down_is_unavailable(client: httpx.Client) -> None:
+    response = client.post("/api/payments", json={})
+    assert_own_error(response, 503, UNAVAILABLE)
+    assert response.headers["Retry-After"] == "1"
 
 
-def test_a_service_that_hangs_is_unavailable(
-    market: httpx.Client, services: dict[str, tuple[int, subprocess.Popen[bytes]]]
+def test_service_that_does_not_respond_in_time_is_unavailable(
+    client: httpx.Client, services: dict[str, tuple[int, subprocess.Popen[bytes]]]
 ) -> None:
     _, orders = services["orders"]
     freeze(orders)
     try:
-        answer = market.get("/api/orders")
+        response = client.get("/api/orders")
     finally:
         orders.send_signal(signal.SIGCONT)
-    assert_own_error(answer, 503, UNAVAILABLE)
-    assert answer.headers["Retry-After"] == "1"
+    assert_own_error(response, 503, UNAVAILABLE)
+    assert response.headers["Retry-After"] == "1"
 
 
-def test_events_pass_as_they_come(market: httpx.Client) -> None:
-    began = time.monotonic()
-    with market.stream("GET", "/api/tickets/events") as answer:
-        assert next(answer.iter_lines()) == "data: first"
-    assert time.monotonic() - began < 2  # the stand-in holds the stream open for 3 s
+def test_events_pass_without_delay(client: httpx.Client) -> None:
+    started_at = time.monotonic()
+    with client.stream("GET", "/api/tickets/events") as response:
+        assert next(response.iter_lines()) == "data: first"
+    assert time.monotonic() - started_at < 2  # the stand-in holds the stream open for 3 s
 
 
-def test_it_listens_on_this_machine_only(market: httpx.Client) -> None:
+def test_it_accepts_connections_from_this_machine_only(client: httpx.Client) -> None:
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", market.base_url.port or 0), timeout=1)
+        socket.create_connection(("127.0.0.2", client.base_url.port or 0), timeout=1)

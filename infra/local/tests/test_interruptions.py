@@ -1,4 +1,4 @@
-"""What stops `make up` before a part runs: Ctrl-C, and a checkout that was moved."""
+"""`make up` ends without a traceback if it is interrupted before it starts a process."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import pytest
 
 from ticketing_common.testing.servers import free_port
 
-Until = Callable[..., None]
+WaitUntil = Callable[..., None]
 Start = Callable[..., "subprocess.Popen[str]"]
 ROOT = Path(__file__).parents[3]
 
@@ -49,15 +49,17 @@ def assert_stopped_by_ctrl_c(process: "subprocess.Popen[str]") -> None:
     assert process.returncode == 130
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc says what has been imported")
-def test_ctrl_c_during_the_imports_ends_it_without_a_traceback(start: Start, until: Until) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_ctrl_c_during_the_imports_ends_make_up_without_a_traceback(
+    start: Start, wait_until: WaitUntil
+) -> None:
     process = start()
-    until(lambda: has_loaded(process, "pydantic_core"))
+    wait_until(lambda: has_loaded(process, "pydantic_core"))
     process.send_signal(signal.SIGINT)
     assert_stopped_by_ctrl_c(process)
 
 
-def test_ctrl_c_while_a_named_store_is_asked_ends_it_at_once(start: Start) -> None:
+def test_ctrl_c_during_the_check_of_an_external_store_ends_make_up_at_once(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         process = start(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         silent.settimeout(60)
@@ -67,12 +69,12 @@ def test_ctrl_c_while_a_named_store_is_asked_ends_it_at_once(start: Start) -> No
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="needs make")
-def test_a_checkout_that_was_moved_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_moved_checkout_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)  # whose packages are in ROOT
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)  # its packages are in ROOT
     command = ["make", "up", "--old-file=.venv/installed"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode != 0
-    assert "run 'make clean' and this again" in done.stdout
+    assert "run 'make clean', then try again" in done.stdout
     assert "Traceback" not in done.stderr

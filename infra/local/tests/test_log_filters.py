@@ -1,4 +1,4 @@
-"""What the terminal shows of the chatty parts: their troubles only."""
+"""The terminal shows only warnings and errors of the stores and the ingress."""
 
 import pytest
 
@@ -6,17 +6,29 @@ from ticketing_local import log_filters
 
 
 @pytest.mark.parametrize(
-    ("of", "line", "shown"),
+    ("log_filter", "line", "shown"),
     [
         (log_filters.filter_mongod, '{"s":"I","msg":"Waiting for connections"}', None),
         (log_filters.filter_mongod, '{"s":"W","msg":"No access control","tags":["startupWarnings"]}', None),
         (log_filters.filter_mongod, '{"s":"E","msg":"Disk full","attr":{"free":0}}', 'Disk full {"free": 0}'),
         (log_filters.filter_mongod, "mongod: cannot load libcurl.so.4", "mongod: cannot load libcurl.so.4"),
         (log_filters.filter_nats, "[1] 2026/01/01 00:00:00 [INF] Server is ready", None),
-        (log_filters.filter_nats, "[1] 2026/01/01 00:00:00 [ERR] disk full", "[1] 2026/01/01 00:00:00 [ERR] disk full"),
+        (
+            log_filters.filter_nats,
+            "[1] 2026/01/01 00:00:00 [ERR] disk full",
+            "[1] 2026/01/01 00:00:00 [ERR] disk full",
+        ),
         (log_filters.filter_redis, "1:M 01 Jan 2026 00:00:00.000 * Ready to accept connections", None),
-        (log_filters.filter_redis, "1:M 01 Jan 2026 00:00:00.000 # WARNING Memory overcommit must be enabled!", None),
-        (log_filters.filter_redis, "1:M 01 Jan 2026 00:00:00.000 # Can't write the file", "Can't write the file"),
+        (
+            log_filters.filter_redis,
+            "1:M 01 Jan 2026 00:00:00.000 # WARNING Memory overcommit must be enabled!",
+            None,
+        ),
+        (
+            log_filters.filter_redis,
+            "1:M 01 Jan 2026 00:00:00.000 # Can't write the file",
+            "Can't write the file",
+        ),
         (log_filters.filter_caddy, '{"level":"warn","msg":"HTTP/2 skipped because it requires TLS"}', None),
         (
             log_filters.filter_caddy,
@@ -25,5 +37,7 @@ from ticketing_local import log_filters
         ),
     ],
 )
-def test_only_troubles_are_shown(of: log_filters.LogFilter, line: str, shown: str | None) -> None:
-    assert of(line) == shown
+def test_only_warnings_and_errors_are_shown(
+    log_filter: log_filters.LogFilter, line: str, shown: str | None
+) -> None:
+    assert log_filter(line) == shown

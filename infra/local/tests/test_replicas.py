@@ -1,4 +1,4 @@
-"""Two replicas of each service behind the ingress: how requests are shared, and what a lost replica costs."""
+"""The ingress shares requests between two replicas of each service, and handles the loss of one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ticketing_local.plan import Plan
+from ticketing_local.process import Part
 from ticketing_local.replicas import replicate
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Planner, Stack
@@ -16,9 +17,17 @@ from ticketing_local.testing import running_stack
 
 
 @pytest.fixture
-async def stack(tmp_path: Path, with_stand_ins: Planner) -> AsyncIterator[Stack]:
+def parts() -> dict[str, Part]:
+    """What each process of `stack` runs, by name."""
+    return {}
+
+
+@pytest.fixture
+async def stack(tmp_path: Path, with_stand_ins: Planner, parts: dict[str, Part]) -> AsyncIterator[Stack]:
     def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
-        return replicate(with_stand_ins(settings, secrets), 2)
+        plan = replicate(with_stand_ins(settings, secrets), 2)
+        parts.update({part.name: part for part in plan.parts})
+        return plan
 
     async with running_stack(tmp_path, plan=plan) as stack:
         yield stack
@@ -30,24 +39,24 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def requests_at(stack: Stack, part: str, method: str = "POST") -> int:
+def count_requests(stack: Stack, part: str, method: str = "POST") -> int:
     return stack.supervisor.log_of(part).read_text().count(f'"{method} /api/orders ')
 
 
-async def test_replicas_share_the_requests(stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_replicas_share_requests_equally(stack: Stack, client: httpx.AsyncClient) -> None:
     for _ in range(20):
         assert (await client.post("/api/orders", json={})).status_code == 201
-    assert [requests_at(stack, part) for part in ("orders", "orders-2")] == [10, 10]
+    assert [count_requests(stack, part) for part in ("orders", "orders-2")] == [10, 10]
 
 
-async def test_a_killed_replica_causes_no_errors(stack: Stack, client: httpx.AsyncClient) -> None:
+async def test_killed_replica_causes_no_errors(stack: Stack, client: httpx.AsyncClient) -> None:
     await stack.kill("orders")
     for _ in range(20):
         assert (await client.get("/api/orders")).status_code == 200
         assert (await client.post("/api/orders", json={})).status_code == 201
 
 
-async def test_a_request_that_a_replica_may_have_done_is_not_repeated_at_another(
+async def test_request_that_a_replica_may_have_handled_is_not_retried_at_another(
     stack: Stack, client: httpx.AsyncClient
 ) -> None:
     stack.pause("orders")
@@ -55,31 +64,29 @@ async def test_a_request_that_a_replica_may_have_done_is_not_repeated_at_another
     await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
     await stack.kill("orders")
     assert sorted([(await request).status_code for request in requests]) == [201, 503]
-    assert requests_at(stack, "orders-2") == 1
+    assert count_requests(stack, "orders-2") == 1
 
 
-async def test_a_replica_that_does_not_answer_gets_no_requests_after_a_while(
+async def test_replica_that_does_not_answer_gets_no_requests_after_a_while(
     stack: Stack, client: httpx.AsyncClient
 ) -> None:
     stack.pause("orders")
     async with asyncio.timeout(10):
-        # A health check every second; two good answers in a row without a wait are no accident.
-        while await slow(client) or await slow(client):
+        # Round robin: after two quick answers in a row, only the healthy replica gets requests.
+        while await is_slow(client) or await is_slow(client):
             pass
     for _ in range(10):
         assert (await client.post("/api/orders", json={})).status_code == 201
 
 
-async def slow(client: httpx.AsyncClient) -> bool:
+async def is_slow(client: httpx.AsyncClient) -> bool:
     try:
         return (await client.get("/api/orders", timeout=1)).status_code != 200
     except httpx.ReadTimeout:
         return True
 
 
-async def test_requests_wait_for_a_replica_while_all_are_restarted(
-    stack: Stack, client: httpx.AsyncClient
-) -> None:
+async def test_request_waits_while_all_replicas_restart(stack: Stack, client: httpx.AsyncClient) -> None:
     await stack.kill("orders")
     await stack.kill("orders-2")
     request = asyncio.create_task(client.post("/api/orders", json={}))
@@ -87,7 +94,9 @@ async def test_requests_wait_for_a_replica_while_all_are_restarted(
     assert (await request).status_code == 201
 
 
-async def test_a_site_asks_the_replicas_of_its_own_number(tmp_path: Path, with_stand_ins: Planner) -> None:
+async def test_second_web_site_calls_the_second_replica_of_each_service(
+    tmp_path: Path, with_stand_ins: Planner
+) -> None:
     settings = Settings(data_dir=tmp_path)
     secrets = dict.fromkeys(
         ["JWT_KEY", "STRIPE_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"], "secret"
@@ -97,10 +106,10 @@ async def test_a_site_asks_the_replicas_of_its_own_number(tmp_path: Path, with_s
     assert second.environment["ORDERS_URL"] == f"http://127.0.0.1:{plan.ports['orders-2']}"
 
 
-async def test_a_part_can_be_replaced_by_another_version_of_it(
-    stack: Stack, client: httpx.AsyncClient
+async def test_process_can_be_replaced_by_another_version(
+    stack: Stack, client: httpx.AsyncClient, parts: dict[str, Part]
 ) -> None:
     for name in ("orders", "orders-2"):
-        old = stack.supervisor.part(name)
-        await stack.replace(replace(old, environment={**old.environment, "MONGO_URI": "the new version"}))
-    assert (await client.get("/api/orders")).json()["who"] == "the new version"
+        environment = {**parts[name].environment, "MONGO_URI": "the new version"}
+        await stack.replace(replace(parts[name], environment=environment))
+    assert (await client.get("/api/orders")).json()["service"] == "the new version"

@@ -1,4 +1,4 @@
-"""A whole stack, its services stand-ins: its files, its claims, and what a test can do to its parts."""
+"""A whole stack with stand-ins for the services: its files, its lock, and what a test can do to it."""
 
 import io
 import os
@@ -51,12 +51,12 @@ async def status(url: str, timeout: float = 5) -> int:
         return (await client.get(url)).status_code
 
 
-def as_a_shell_reads_it(path: Path) -> str:
+def read_in_a_shell(path: Path) -> str:
     command = ["sh", "-c", f"set -a; . {path}; env"]
     return subprocess.run(command, capture_output=True, text=True, check=True, env={}).stdout
 
 
-async def test_stack_env_is_for_its_owner_s_shell_and_gone_at_the_end(
+async def test_stack_env_is_readable_by_its_owner_only_and_removed_at_the_end(
     tmp_path: Path, with_stand_ins: Planner
 ) -> None:
     async with running_stack(tmp_path, plan=with_stand_ins, expiration_window_seconds=7) as stack:
@@ -64,20 +64,22 @@ async def test_stack_env_is_for_its_owner_s_shell_and_gone_at_the_end(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert read_env_file(path) == stack.env
         assert stack.env.keys() >= NAMES
-        shell = as_a_shell_reads_it(path)
+        shell = read_in_a_shell(path)
         assert f"MONGO_URI_AUTH={stack.env['MONGO_URL']}/auth\n" in shell
         assert "EXPIRATION_WINDOW_SECONDS=7\n" in shell
         assert await status(stack.base_url) == 200
     assert not path.exists()
 
 
-async def test_any_characters_may_be_in_the_folder_s_name(tmp_path: Path, with_stand_ins: Planner) -> None:
+async def test_name_of_the_data_folder_may_contain_any_character(
+    tmp_path: Path, with_stand_ins: Planner
+) -> None:
     folder = tmp_path / """Zoë's data "x" $HOME"""
     async with running_stack(folder, plan=with_stand_ins) as stack:
         assert await status(stack.base_url) == 200
 
 
-async def test_the_next_start_has_the_same_secrets(tmp_path: Path, with_stand_ins: Planner) -> None:
+async def test_secrets_are_the_same_after_a_restart(tmp_path: Path, with_stand_ins: Planner) -> None:
     async with running_stack(tmp_path, plan=with_stand_ins) as stack:
         first = stack.env
     assert stat.S_IMODE((tmp_path / "secrets.env").stat().st_mode) == 0o600
@@ -86,10 +88,10 @@ async def test_the_next_start_has_the_same_secrets(tmp_path: Path, with_stand_in
             assert stack.env[name] == first[name]
 
 
-async def test_a_stale_stack_env_is_removed_even_when_the_start_fails(
+async def test_old_stack_env_is_removed_even_if_the_start_fails(
     tmp_path: Path, with_stand_ins: Planner
 ) -> None:
-    (tmp_path / "stack.env").write_text("BASE_URL=http://of.yesterday\n")
+    (tmp_path / "stack.env").write_text("BASE_URL=http://old.example\n")
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = Settings(port=other.getsockname()[1], data_dir=tmp_path)
         with pytest.raises(StackError):
@@ -98,9 +100,7 @@ async def test_a_stale_stack_env_is_removed_even_when_the_start_fails(
     assert not (tmp_path / "stack.env").exists()
 
 
-async def test_a_port_in_use_is_refused_at_once_with_what_to_do(
-    tmp_path: Path, with_stand_ins: Planner
-) -> None:
+async def test_port_in_use_is_refused_with_what_to_do(tmp_path: Path, with_stand_ins: Planner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         settings = Settings(port=port, data_dir=tmp_path)
@@ -109,7 +109,7 @@ async def test_a_port_in_use_is_refused_at_once_with_what_to_do(
                 pass
 
 
-async def test_a_second_stack_in_the_same_folder_is_refused_and_the_first_goes_on(
+async def test_second_stack_in_the_same_folder_is_refused_and_the_first_continues(
     tmp_path: Path, with_stand_ins: Planner
 ) -> None:
     async with running_stack(tmp_path, plan=with_stand_ins) as stack:
@@ -129,7 +129,7 @@ async def test_two_stacks_run_side_by_side(tmp_path: Path, with_stand_ins: Plann
         assert len(set(urls)) == len(urls)
 
 
-async def test_a_part_can_be_killed_and_started_restarted_paused_and_resumed(
+async def test_process_can_be_killed_started_restarted_paused_and_resumed(
     tmp_path: Path, with_stand_ins: Planner
 ) -> None:
     async with running_stack(tmp_path, plan=with_stand_ins) as stack:
@@ -149,7 +149,7 @@ async def test_a_part_can_be_killed_and_started_restarted_paused_and_resumed(
             await stack.start("orders")
 
 
-async def test_a_start_that_fails_says_why_and_leaves_nothing(
+async def test_failed_start_reports_the_output_and_leaves_no_stack_env(
     tmp_path: Path, with_stand_ins: Planner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BREAK", "orders")
@@ -160,47 +160,45 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(
     assert not (tmp_path / "stack.env").exists()
 
 
-async def test_a_store_that_the_environment_names_is_used_and_not_started(
-    tmp_path: Path, with_stand_ins: Planner
-) -> None:
-    mine = redis_server(free_port(), tmp_path / "mine")
+async def test_external_store_is_used_and_not_started(tmp_path: Path, with_stand_ins: Planner) -> None:
+    external = redis_server(free_port(), tmp_path / "external")
     settings = Settings(
         port=free_port(),
         data_dir=tmp_path / "stack",
-        redis_url=mine.url,
+        redis_url=external.url,
         mongo_url="mongodb://me:secret@db.example:27017/?replicaSet=rs",
         nats_url="nats://nats.example:4222",
         stripe_api_base="https://api.stripe.example",
-        stripe_key="sk_mine",
+        stripe_key="sk_external",
     )
     screen = io.StringIO()
-    with running(mine):
+    with running(external):
         async with run_stack(settings, Console(screen), restarts=False, plan=with_stand_ins) as stack:
-            assert stack.env["REDIS_URL"] == mine.url
-            assert stack.env["STRIPE_KEY"] == "sk_mine"
+            assert stack.env["REDIS_URL"] == external.url
+            assert stack.env["STRIPE_KEY"] == "sk_external"
             assert stack.env["MONGO_URI_ORDERS"] == (
                 "mongodb://me:secret@db.example:27017/orders?replicaSet=rs&authSource=admin"
             )
             assert {"mongod", "nats", "redis", "stripe"}.isdisjoint(stack.supervisor.names)
-    assert f"  redis       external  at {mine.url}" in screen.getvalue()
+    assert f"  redis       external  at {external.url}" in screen.getvalue()
     assert "secret" not in screen.getvalue()
 
 
-async def test_the_demo_tickets_are_listed_once(tmp_path: Path, with_stand_ins: Planner) -> None:
+async def test_demo_tickets_are_listed_once(tmp_path: Path, with_stand_ins: Planner) -> None:
     async with running_stack(tmp_path, plan=with_stand_ins, seed=True) as stack:
         log = (tmp_path / "logs" / "tickets.log").read_text()
         assert log.count("POST /api/tickets ") == 12
         assert await seed(stack.base_url) == 0
 
 
-def test_what_is_wrong_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_invalid_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "eighty")
     monkeypatch.setenv("EXPIRATION_WINDOW_SECONDS", "0")
     with pytest.raises(StackError, match=r"PORT: .*integer.*EXPIRATION_WINDOW_SECONDS: .*greater"):
         load_settings()
 
 
-def test_half_a_stripe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stripe_key_without_an_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_KEY", "sk_test_x")
     with pytest.raises(StackError, match="set both STRIPE_API_BASE and STRIPE_KEY"):
         load_settings()

@@ -1,4 +1,4 @@
-"""A store that the environment names wrongly ends `make up` in a sentence, before anything is started."""
+"""An external store that cannot be used ends `make up` with a message before anything is started."""
 
 import os
 import subprocess
@@ -23,9 +23,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
         yield {"MONGO_URL": mongo, "NATS_URL": nats, "REDIS_URL": redis}
 
 
-async def mistakes(**named: str) -> str:
+async def problems(**variables: str) -> str:
     with pytest.raises(StackError) as raised:
-        await check_named_stores(Settings.model_validate(named))
+        await check_named_stores(Settings.model_validate(variables))
     return str(raised.value)
 
 
@@ -42,11 +42,11 @@ async def test_stores_that_answer_are_accepted(servers: dict[str, Server]) -> No
         ("NATS_URL", "nats", "MONGO_URL"),
         ("REDIS_URL", "redis", "NATS_URL"),
         ("REDIS_URL", "redis", "MONGO_URL"),
-        ("STRIPE_API_BASE", "http", "MONGO_URL"),  # which answers HTTP, to say that it is not HTTP
+        ("STRIPE_API_BASE", "http", "MONGO_URL"),  # MongoDB answers HTTP requests with an error
         ("STRIPE_API_BASE", "http", "REDIS_URL"),
     ],
 )
-async def test_a_server_of_another_kind_is_refused(
+async def test_server_of_another_kind_is_refused(
     servers: dict[str, Server],
     variable: str,
     scheme: str,
@@ -56,7 +56,7 @@ async def test_a_server_of_another_kind_is_refused(
     monkeypatch.setattr(store_checks, "TIMEOUT_SECONDS", 2)
     url = f"{scheme}://127.0.0.1:{servers[listening].port}"
     stripe = {"stripe_key": "sk_x"} if variable == "STRIPE_API_BASE" else {}
-    message = await mistakes(**{variable.lower(): url}, **stripe)
+    message = await problems(**{variable.lower(): url}, **stripe)
     assert message.startswith(f"{variable}: no usable ")
     assert url in message
     assert "\n" not in message
@@ -67,7 +67,7 @@ async def test_every_store_that_does_not_answer_is_named_without_its_password(
 ) -> None:
     monkeypatch.setattr(store_checks, "TIMEOUT_SECONDS", 2)
     closed = f"127.0.0.1:{free_port()}"
-    message = await mistakes(
+    message = await problems(
         mongo_url=f"mongodb://me:secret@{closed}/",
         nats_url=f"nats://me:secret@{closed}",
         redis_url=f"redis://:secret@{closed}/0",
@@ -94,7 +94,7 @@ async def test_every_store_that_does_not_answer_is_named_without_its_password(
         ("STRIPE_API_BASE", "http://localhost:secret"),
     ],
 )
-async def test_a_malformed_address_is_named_and_not_shown(
+async def test_invalid_url_is_named_and_not_shown(
     variable: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, url)
@@ -105,12 +105,12 @@ async def test_a_malformed_address_is_named_and_not_shown(
     assert "secret" not in str(raised.value)
 
 
-async def test_white_space_around_an_address_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_white_space_around_a_url_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", " redis://localhost:6379/0\n")
     assert load_settings().redis_url == "redis://localhost:6379/0"
 
 
-def test_make_up_ends_in_one_sentence_without_starting_anything(tmp_path: Path) -> None:
+def test_make_up_ends_with_one_line_without_starting_anything(tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     done = subprocess.run(
         [sys.executable, "-P", "-m", "ticketing_local.up"],

@@ -1,4 +1,4 @@
-"""`make up` as a person meets it: what it prints, how it stops, and that it leaves no process."""
+"""What `make up` prints, how it stops, and that it leaves no process behind."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 
 from ticketing_common.testing.servers import free_port
 
-Until = Callable[..., None]
+WaitUntil = Callable[..., None]
 IsAlive = Callable[[int], bool]
 Children = Callable[[int], list[int]]
 
@@ -43,7 +43,7 @@ class Up:
         return "Ready after" in self.screen
 
     @property
-    def parts(self) -> list[int]:
+    def pids(self) -> list[int]:
         return self._children(self.process.pid)
 
     def end(self) -> None:
@@ -65,10 +65,12 @@ def up(tmp_path: Path, children: Children) -> Iterator[Callable[..., Up]]:
         each.end()
 
 
-def test_it_says_what_is_ready_and_what_to_do_next(up: Callable[..., Up], until: Until) -> None:
-    market = up()
-    until(lambda: market.is_ready)
-    for part in [
+def test_make_up_prints_what_is_ready_and_what_to_do_next(
+    up: Callable[..., Up], wait_until: WaitUntil
+) -> None:
+    running = up()
+    wait_until(lambda: running.is_ready)
+    for name in [
         "redis",
         "stripe",
         "auth",
@@ -80,96 +82,96 @@ def test_it_says_what_is_ready_and_what_to_do_next(up: Callable[..., Up], until:
         "client",
         "ingress",
     ]:
-        assert f"  {part:<10}  ready " in market.screen
-    assert "demo@ticketing.dev lists 12 tickets" in market.screen
-    assert f"http://localhost:{market.port}" in market.screen
-    assert "make demo" in market.screen
-    assert "\x1b" not in market.screen  # no colours in a file
-    httpx.get(f"http://localhost:{market.port}/api/orders/hello")
-    until(lambda: "orders     | asked: " in market.screen)
+        assert f"  {name:<10}  ready " in running.screen
+    assert "demo@ticketing.dev lists 12 tickets" in running.screen
+    assert f"http://localhost:{running.port}" in running.screen
+    assert "make demo" in running.screen
+    assert "\x1b" not in running.screen  # no colours in a file
+    httpx.get(f"http://localhost:{running.port}/api/orders/hello")
+    wait_until(lambda: "orders     | request: " in running.screen)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_stops_in_order_and_leaves_no_process(
-    up: Callable[..., Up], until: Until, is_alive: IsAlive, number: signal.Signals
+def test_signal_stops_processes_in_order_and_leaves_none(
+    up: Callable[..., Up], wait_until: WaitUntil, is_alive: IsAlive, number: signal.Signals
 ) -> None:
-    market = up()
-    until(lambda: market.is_ready)
-    parts = market.parts
-    assert len(parts) == 10
-    market.process.send_signal(number)
-    assert market.process.wait(timeout=10) == 0
-    assert not any(map(is_alive, parts))
-    assert not (market.data_dir / "stack.env").exists()
+    running = up()
+    wait_until(lambda: running.is_ready)
+    pids = running.pids
+    assert len(pids) == 10
+    running.process.send_signal(number)
+    assert running.process.wait(timeout=10) == 0
+    assert not any(map(is_alive, pids))
+    assert not (running.data_dir / "stack.env").exists()
     steps = [
-        market.screen.index(f"stopping {who}") for who in ["ingress", "client", "auth", "stripe", "redis"]
+        running.screen.index(f"stopping {name}") for name in ["ingress", "client", "auth", "stripe", "redis"]
     ]
     assert steps == sorted(steps)
 
 
-def test_it_stops_in_the_middle_of_its_start_too(
-    up: Callable[..., Up], until: Until, is_alive: IsAlive
+def test_ctrl_c_during_the_start_leaves_no_process(
+    up: Callable[..., Up], wait_until: WaitUntil, is_alive: IsAlive
 ) -> None:
-    market = up(BREAK="orders")
-    until(lambda: len(market.parts) > 3)
-    parts = market.parts
-    market.process.send_signal(signal.SIGINT)
-    assert market.process.wait(timeout=10) == 0
-    assert not any(map(is_alive, parts))
+    running = up(BREAK="orders")
+    wait_until(lambda: len(running.pids) > 3)
+    pids = running.pids
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(timeout=10) == 0
+    assert not any(map(is_alive, pids))
 
 
-def test_asked_twice_it_kills_at_once(up: Callable[..., Up], until: Until, is_alive: IsAlive) -> None:
-    market = up(STUBBORN="1")
-    until(lambda: market.is_ready)
-    parts = market.parts
-    market.process.send_signal(signal.SIGINT)
-    until(lambda: "stopping client" in market.screen)
-    market.process.send_signal(signal.SIGINT)
-    assert market.process.wait(timeout=5) == 130  # they would have had 10 s
-    assert not any(map(is_alive, parts))
+def test_second_ctrl_c_kills_at_once(up: Callable[..., Up], wait_until: WaitUntil, is_alive: IsAlive) -> None:
+    running = up(STUBBORN="1")
+    wait_until(lambda: running.is_ready)
+    pids = running.pids
+    running.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "stopping client" in running.screen)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(timeout=5) == 130  # without the second Ctrl-C: 10 s
+    assert not any(map(is_alive, pids))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does this")
-def test_kill_9_of_make_up_itself_leaves_no_process_and_the_next_one_starts(
-    up: Callable[..., Up], until: Until, is_alive: IsAlive
+@pytest.mark.skipif(sys.platform != "linux", reason="a feature of the Linux kernel")
+def test_kill_9_of_make_up_leaves_no_process_and_the_next_start_succeeds(
+    up: Callable[..., Up], wait_until: WaitUntil, is_alive: IsAlive
 ) -> None:
-    market = up()
-    until(lambda: market.is_ready)
-    parts = market.parts
-    market.process.kill()
-    until(lambda: not any(map(is_alive, parts)))
+    running = up()
+    wait_until(lambda: running.is_ready)
+    pids = running.pids
+    running.process.kill()
+    wait_until(lambda: not any(map(is_alive, pids)))
     again = up()
-    until(lambda: again.is_ready)
+    wait_until(lambda: again.is_ready)
 
 
-def test_kill_9_of_any_part_and_the_market_goes_on(up: Callable[..., Up], until: Until) -> None:
-    market = up()
-    until(lambda: market.is_ready)
-    for part in market.parts:
-        os.kill(part, signal.SIGKILL)
-    until(lambda: market.screen.count("was killed by SIGKILL: it starts again") == 10)
+def test_every_process_is_restarted_after_kill_9(up: Callable[..., Up], wait_until: WaitUntil) -> None:
+    running = up()
+    wait_until(lambda: running.is_ready)
+    for pid in running.pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: running.screen.count("was killed by SIGKILL: it starts again") == 10)
 
     def all_serve() -> bool:
         try:
             paths = ["/", "/api/users/x", "/api/tickets", "/api/orders", "/api/payments/x"]
-            return all(httpx.get(f"http://localhost:{market.port}{path}").is_success for path in paths)
+            return all(httpx.get(f"http://localhost:{running.port}{path}").is_success for path in paths)
         except httpx.TransportError:
             return False
 
-    until(all_serve)
+    wait_until(all_serve)
 
 
-def test_a_part_that_keeps_dying_stops_it_with_its_name_and_what_to_look_at(
+def test_process_that_keeps_exiting_stops_make_up_with_its_name_and_log(
     up: Callable[..., Up], is_alive: IsAlive
 ) -> None:
-    market = up(BREAK="tickets")
-    assert market.process.wait(timeout=20) == 1
-    assert "tickets died 5 times within 30 s; the last time it ended with exit status 3" in market.screen
-    assert "cannot go on" in market.screen
-    assert f"Look at {market.data_dir}/logs/tickets.log" in market.screen
+    running = up(BREAK="tickets")
+    assert running.process.wait(timeout=20) == 1
+    assert "tickets died 5 times within 30 s; the last time it ended with exit status 3" in running.screen
+    assert "cannot go on" in running.screen
+    assert f"Look at {running.data_dir}/logs/tickets.log" in running.screen
 
 
-def test_the_demo_without_a_market_says_how_to_start_one() -> None:
+def test_demo_without_a_stack_prints_how_to_start_one() -> None:
     demo = subprocess.run(
         [sys.executable, "-m", "ticketing_local.demo"],
         env={**os.environ, "PORT": str(free_port())},

@@ -1,21 +1,22 @@
-"""`make up` with stand-ins for the services, as a program of its own that tests can send signals to.
+"""`make up` with stand-ins for the services, as a program to which tests send signals.
 
-BREAK=<part> makes that part die whenever it starts; STUBBORN=1 makes the services ignore SIGTERM.
+BREAK=<name> makes that process exit whenever it starts; STUBBORN=1 makes the services ignore SIGTERM.
 """
 
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+from ticketing_local.foreground import run
 from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.process import Part
 from ticketing_local.settings import Settings
-from ticketing_local.up import main
 
 
 def with_stand_ins(settings: Settings, secrets: dict[str, str]) -> Plan:
-    """The real plan, but each of our own programs is a stand-in, and of the stores only Redis is started."""
+    """The plan of `make up`, with a stand-in for each Python process, and of the stores only Redis."""
     real = plan_parts(settings, secrets)
     return replace(
         real, parts=[_stand_in(part) for part in real.parts if part.name not in ("mongod", "nats")]
@@ -33,4 +34,4 @@ def _stand_in(part: Part) -> Part:
 
 
 if __name__ == "__main__":
-    main(with_stand_ins)
+    sys.exit(run(with_stand_ins, time.monotonic()))

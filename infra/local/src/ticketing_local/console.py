@@ -27,12 +27,10 @@ class Console:
         self.shows_logs = False
         """False while the stack starts and stops: then only progress is shown."""
 
-    def step(self, name: str, state: str, detail: str = "") -> None:
-        """Show the new state of a process."""
+    def show_state(self, name: str, state: str, detail: str = "") -> None:
         self.say(f"  {self._name(name)}  {self.paint(f'{state:<9}', 2)} {detail}".rstrip())
 
-    def log(self, name: str, line: str) -> None:
-        """Show a line of a process's output."""
+    def show_output(self, name: str, line: str) -> None:
         if self.shows_logs:
             self.say(f"{self._name(name)} | {line if self.has_colour else without_escapes(line)}")
 
@@ -45,6 +43,12 @@ class Console:
     def say(self, text: str = "") -> None:
         with contextlib.suppress(OSError, ValueError):  # a closed terminal must not stop the stack
             print(text, file=self.stream, flush=True)
+
+    def overwrite_line(self, text: str) -> None:
+        """Show text in place of the current line; nothing without a terminal."""
+        if self.has_colour:
+            self.stream.write(f"\r\x1b[K{self.paint(text, 2)}")
+            self.stream.flush()
 
     def paint(self, text: str, code: int) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.has_colour else text

@@ -25,26 +25,24 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Create and lock the folder; the kernel unlocks it when this process ends. Raises StackError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = (folder / "stack.lock").open("a+b", buffering=0)
     except OSError as error:
         raise StackError(
             f"{folder} cannot be used ({error.strerror}): choose another, DATA_DIR=... make up."
         ) from None
-    try:
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            pid = os.pread(lock, 20, 0).decode().strip()
+            lock.seek(0)
             raise StackError(
-                f"Another stack (process {pid}) is using {folder}: stop it first, "
+                f"Another stack (process {lock.read().decode().strip()}) is using {folder}: stop it first, "
                 "or use another folder and port, DATA_DIR=.data2 PORT=8001 make up."
             ) from None
         with contextlib.suppress(OSError):  # a full disk; only the message above needs the id
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n".encode())
         yield
-    finally:
-        os.close(lock)
 
 
 def describe_full_disk(folder: Path) -> str | None:
@@ -77,10 +75,9 @@ async def watch_free_space(folder: Path, console: Console) -> None:
     was_full = False
     while True:
         problem = describe_full_disk(folder)
-        if problem and not was_full:
-            console.warn(f"{problem} Until there is space, stores stop or refuse writes.")
-        elif was_full and not problem:
-            console.warn("The disk has enough space again.")
+        if bool(problem) != was_full:
+            warning = f"{problem} Until there is space, stores stop or refuse writes."
+            console.warn(warning if problem else "The disk has enough space again.")
         was_full = bool(problem)
         await asyncio.sleep(CHECK_INTERVAL)
 

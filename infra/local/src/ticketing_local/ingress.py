@@ -66,14 +66,14 @@ def check_port_is_free(port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
-            except PermissionError:
+            except OSError as error:
+                denied = isinstance(error, PermissionError)
+                problem = (
+                    "needs the administrator's rights" if denied else "is in use: stop what listens on it"
+                )
                 raise StackError(
-                    f"Only the administrator can use port {port}: choose another, PORT=8001 make up."
-                ) from None
-            except OSError:
-                raise StackError(
-                    f"Port {port} is in use: stop what listens on it, or choose another, "
-                    "PORT=8001 make up (with another DATA_DIR to run a second stack beside the first)."
+                    f"Port {port} {problem}, or choose another: PORT=8001 make up "
+                    "(with another DATA_DIR, to run a second stack beside the first)."
                 ) from None
 
 

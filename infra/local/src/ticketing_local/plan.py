@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -54,10 +55,7 @@ def plan_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
             external[name] = without_password(url)
             return url
         server = make_server(free_port(), settings.data_dir)
-
-        async def is_ready() -> bool:
-            return await asyncio.to_thread(answers, server)
-
+        is_ready = partial(asyncio.to_thread, answers, server)
         parts.append(Part(name, server.command, inherited(), is_ready, log_filter))
         return server.url
 
@@ -114,7 +112,7 @@ def _plan_stripe_stand_in(port: int, settings: Settings, secrets: dict[str, str]
     return python_part("stripe", "stripe_stand_in.main", variables, http_answers(port, "/healthz"))
 
 
-def python_part(name: str, module: str, variables: dict[str, str], is_ready: ReadinessCheck | None) -> Part:
+def python_part(name: str, module: str, variables: dict[str, str], is_ready: ReadinessCheck) -> Part:
     # -P: a folder named `orders` in the current directory must not hide the package `orders`.
     environment = inherited() | {"PYTHONUNBUFFERED": "1"} | variables
     return Part(name, [sys.executable, "-P", "-m", module], environment, is_ready)

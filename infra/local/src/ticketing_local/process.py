@@ -16,8 +16,6 @@ from ticketing_local.errors import StackError
 from ticketing_local.log_filters import LogFilter, show_all
 from ticketing_local.readiness import ReadinessCheck
 
-_MAX_LINE_BYTES = 2**20
-
 
 @dataclass(frozen=True)
 class Part:
@@ -26,8 +24,7 @@ class Part:
     name: str
     command: list[str]
     environment: dict[str, str] = field(repr=False)
-    is_ready: ReadinessCheck | None = None
-    """None: the process is ready after its first line of output."""
+    is_ready: ReadinessCheck
     log_filter: LogFilter = show_all
 
 
@@ -110,7 +107,7 @@ class Process:
                 rest = b""
                 while chunk := await reader.read(2**16):
                     *lines, rest = (rest + chunk).split(b"\n")
-                    if len(rest) > _MAX_LINE_BYTES:
+                    if len(rest) > 2**20:  # a longer line is handled in pieces
                         lines, rest = [*lines, rest], b""
                     for line in lines:
                         self._handle_line(line, log, log_filter)

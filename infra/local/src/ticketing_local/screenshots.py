@@ -1,13 +1,14 @@
 """`make screenshots`: a picture of every page of the site, on a phone and a desktop, light and dark."""
 
 import asyncio
+import itertools
 import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
 
 import httpx
-from playwright.async_api import Browser, Page
+from playwright.async_api import Page
 
 from ticketing_common.http.sessions import COOKIE
 from ticketing_common.testing.browser import BrowserMissing, launched
@@ -19,7 +20,7 @@ FOLDER = Path("screenshots")
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
-Paths = dict[str, str]
+Pages = dict[str, str]
 """The path of each page, by the name of its picture."""
 
 
@@ -42,14 +43,17 @@ async def take_screenshots() -> None:
             visitor(stack.base_url) as ada,
         ):
             public, own = await _create_orders(sam, ada)
-            for size in SIZES:
-                for scheme in SCHEMES:
-                    print(f"  {size}, {scheme}: {len(public | own)} pages")
-                    await _visit(browser, stack.base_url, public, None, size, scheme)
-                    await _visit(browser, stack.base_url, own, ada.cookies[COOKIE], size, scheme)
+            for size, scheme in itertools.product(SIZES, SCHEMES):
+                print(f"  {size}, {scheme}: {len(public | own)} pages")
+                for pages, session in [(public, None), (own, ada.cookies[COOKIE])]:
+                    context = await browser.new_context(base_url=stack.base_url, color_scheme=scheme)
+                    if session:
+                        await context.add_cookies([{"name": COOKIE, "value": session, "url": stack.base_url}])
+                    await _visit(await context.new_page(), pages, size, scheme)
+                    await context.close()
 
 
-async def _create_orders(sam: httpx.AsyncClient, ada: httpx.AsyncClient) -> tuple[Paths, Paths]:
+async def _create_orders(sam: httpx.AsyncClient, ada: httpx.AsyncClient) -> tuple[Pages, Pages]:
     """Create an order in every state; return the public pages, and Ada's, who both buys and sells."""
     await sign_up(ada, "ada@example.com", "correct horse")
     await sign_up(sam, "sam@example.com", "correct horse")
@@ -104,36 +108,19 @@ async def _create_orders(sam: httpx.AsyncClient, ada: httpx.AsyncClient) -> tupl
     return public, own
 
 
-async def _visit(
-    browser: Browser,
-    base_url: str,
-    paths: Paths,
-    session: str | None,
-    size: str,
-    scheme: Literal["light", "dark"],
-) -> None:
+async def _visit(page: Page, pages: Pages, size: str, scheme: str) -> None:
     width, height = SIZES[size]
-    context = await browser.new_context(base_url=base_url, color_scheme=scheme)
-    if session:
-        await context.add_cookies([{"name": COOKIE, "value": session, "url": base_url}])
-    page = await context.new_page()
-    for name, path in paths.items():
+    for name, path in pages.items():
         await page.set_viewport_size({"width": width, "height": height})
         await page.goto(path)
-        await _wait_until_drawn(page)
+        await page.evaluate("document.fonts.ready")
+        if await page.locator("#pay").count():
+            await page.locator("#pay-form, #pay-unloaded").locator("visible=true").first.wait_for()
+            await page.wait_for_timeout(300)  # ms: the frame of the card form is drawn later
         # A window as high as the page: in a picture of a scrolled page, the tab bar covers a part of it.
         page_height = await page.evaluate("document.scrollingElement.scrollHeight")
         await page.set_viewport_size({"width": width, "height": page_height})
         await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
-    await context.close()
-
-
-async def _wait_until_drawn(page: Page) -> None:
-    """Wait for the fonts and, on a page to pay, for the card form."""
-    await page.evaluate("document.fonts.ready")
-    if await page.locator("#pay").count():
-        await page.locator("#pay-form, #pay-unloaded").locator("visible=true").first.wait_for()
-        await page.wait_for_timeout(300)  # ms: its frame is drawn later
 
 
 if __name__ == "__main__":

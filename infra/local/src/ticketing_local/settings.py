@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ticketing_local.errors import StackError
@@ -11,14 +11,11 @@ from ticketing_local.errors import StackError
 
 def _url(*schemes: str) -> AfterValidator:
     def check(url: str) -> str:
-        if not url.startswith(schemes):
+        if not url.strip().startswith(schemes):
             raise ValueError(f"it must begin with {' or '.join(schemes)}")
-        return url
+        return url.strip()
 
     return AfterValidator(check)
-
-
-Url = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
 class Settings(BaseSettings):
@@ -34,10 +31,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # External stores. The stack starts a server of its own in place of each that is not set.
-    mongo_url: Annotated[Url, _url("mongodb://", "mongodb+srv://")] | None = None
-    nats_url: Annotated[Url, _url("nats://", "tls://")] | None = None
-    redis_url: Annotated[Url, _url("redis://", "rediss://", "unix://")] | None = None
-    stripe_api_base: Annotated[Url, _url("http://", "https://")] | None = None
+    mongo_url: Annotated[str, _url("mongodb://", "mongodb+srv://")] | None = None
+    nats_url: Annotated[str, _url("nats://", "tls://")] | None = None
+    redis_url: Annotated[str, _url("redis://", "rediss://", "unix://")] | None = None
+    stripe_api_base: Annotated[str, _url("http://", "https://")] | None = None
     stripe_key: str | None = Field(None, repr=False)
     stripe_publishable_key: str | None = None
     stripe_webhook_secret: str | None = Field(None, repr=False)

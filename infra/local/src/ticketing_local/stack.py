@@ -46,11 +46,9 @@ class Stack:
         await self.supervisor.start(name, environment=environment)
 
     async def stop(self, name: str) -> None:
-        """Stop a process with SIGTERM."""
         await self.supervisor.stop(name)
 
     async def kill(self, name: str) -> None:
-        """Kill a process and its children with SIGKILL."""
         await self.supervisor.kill(name)
 
     async def restart(self, name: str) -> None:
@@ -94,7 +92,7 @@ async def run_stack(
             supervisor = Supervisor([*planned.parts, ingress], data_dir / "logs", console, restarts=restarts)
         try:
             for name, url in planned.external.items():
-                console.step(name, "external", f"at {url}")
+                console.show_state(name, "external", f"at {url}")
             await supervisor.start(*(part.name for part in planned.parts))
             # Before the ingress starts: a script that reaches the ingress finds the file.
             with report_disk_errors(data_dir):

@@ -20,12 +20,8 @@ from ticketing_local.settings import Settings
 TIMEOUT_SECONDS = 5
 
 
-class _OtherServer(Exception):
-    """The server that answers is of another kind."""
-
-
 _INVALID_URL = (ConfigurationError, httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError, TypeError)
-_NO_ANSWER = (PyMongoError, nats.errors.Error, RedisError, httpx.TransportError, _OtherServer, OSError)
+_NO_ANSWER = (PyMongoError, nats.errors.Error, RedisError, httpx.TransportError, OSError)
 
 
 async def check_named_stores(settings: Settings) -> None:
@@ -101,4 +97,4 @@ async def _check_stripe(url: str) -> None:
         response = await client.get(f"{url.rstrip('/')}/v1/payment_intents")
     # Without a key Stripe refuses the request in JSON.
     if not response.headers.get("Content-Type", "").startswith("application/json"):
-        raise _OtherServer("the server is not Stripe")
+        raise ConnectionError("the server is not Stripe")

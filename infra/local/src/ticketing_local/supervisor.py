@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,24 @@ class _Supervised(Process):
     task: asyncio.Task[None] | None = None
 
     def __init__(self, part: Part, log: Path, console: Console) -> None:
-        super().__init__(part, log, partial(console.log, part.name))
+        super().__init__(part, log, partial(console.show_output, part.name))
         self.ready = asyncio.Event()
 
     @property
     def is_running(self) -> bool:
         return self.task is not None and not self.task.done()
+
+    def start(self, run: Coroutine[None, None, None]) -> None:
+        self.should_run = True
+        self.ready.clear()
+        self.task = asyncio.create_task(run)
+        self.task.add_done_callback(lambda _: self.ready.set())  # so that wait_until_ready() returns
+
+    async def wait_until_ready(self) -> None:
+        """Raises the error that ends the task, if that comes first."""
+        await self.ready.wait()
+        if self.task and self.task.done():
+            self.task.result()
 
 
 class Supervisor:
@@ -53,10 +65,6 @@ class Supervisor:
     def log_of(self, name: str) -> Path:
         return self._processes[name].log
 
-    def part(self, name: str) -> Part:
-        """What the process runs from its next start on."""
-        return self._processes[name].part
-
     def update(self, part: Part) -> None:
         """Change what the process of this name runs, from its next start on."""
         self._processes[part.name].part = part
@@ -72,11 +80,10 @@ class Supervisor:
                 raise StackError(f"{each.part.name} is running already: stop it first.")
             colour = {"FORCE_COLOR": "1"} if self._console.has_colour else {}
             part = replace(each.part, environment={**each.part.environment, **colour, **(environment or {})})
-            each.should_run = True
-            each.task = asyncio.create_task(self._run(each, part))
+            each.start(self._run(each, part))
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                await asyncio.gather(*map(_wait_until_ready, starting))
+                await asyncio.gather(*(each.wait_until_ready() for each in starting))
         except TimeoutError:
             late = [each for each in starting if not each.ready.is_set()]
             raise StackError(
@@ -110,7 +117,6 @@ class Supervisor:
         killed = [self._processes[name] for name in names]
         for each in killed:
             each.should_run = False
-            each.ready.clear()
             each.signal(signal.SIGKILL)
         await _wait_until_ended(killed)
 
@@ -139,11 +145,10 @@ class Supervisor:
             await asyncio.sleep(RESTART_DELAY)
 
     async def _mark_ready(self, each: _Supervised, started_at: float) -> None:
-        is_ready = each.part.is_ready
-        while not (await is_ready() if is_ready else each.last_lines):  # noqa: ASYNC110 - no Event for another process
+        while not await each.part.is_ready():  # noqa: ASYNC110 - another process sets no Event
             await asyncio.sleep(0.1)
         each.ready.set()
-        self._console.step(each.part.name, "ready", f"{time.monotonic() - started_at:4.1f} s")
+        self._console.show_state(each.part.name, "ready", f"{time.monotonic() - started_at:4.1f} s")
 
     def _report_exit(self, each: _Supervised, status: int, was_ready: bool, exits: deque[float]) -> None:
         """Raises StackError to give the process up."""
@@ -170,18 +175,6 @@ class Supervisor:
         lines = list(each.last_lines)[-12:]
         output = "".join(f"    {line}\n" for line in lines) or "    (nothing)\n"
         return f"The last output of {each.part.name}:\n{output}{rest}"
-
-
-async def _wait_until_ready(each: _Supervised) -> None:
-    """Wait until the process is ready; raise the error that ends its task if that comes first."""
-    assert each.task
-    ready = asyncio.create_task(each.ready.wait())
-    try:
-        await asyncio.wait([ready, each.task], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        ready.cancel()
-    if each.task.done():
-        each.task.result()
 
 
 async def _wait_until_ended(processes: Iterable[_Supervised], timeout: float | None = None) -> None:

@@ -1,15 +1,8 @@
-"""Runs a whole stack in a test, on free ports. The test can kill, pause and restart its processes.
-
-async with running_stack(tmp_path, expiration_window_seconds=3) as stack:
-    async with httpx.AsyncClient(base_url=stack.base_url) as buyer: ...
-    await stack.kill("orders")
-    await stack.start("orders")
-"""
+"""Runs a whole stack in a test, on free ports. README.md has an example."""
 
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal
 
 from ticketing_common.testing.servers import free_port
 from ticketing_local.console import Console
@@ -24,7 +17,6 @@ async def running_stack(
     data_dir: Path,
     *,
     expiration_window_seconds: int = 900,
-    log_level: Literal["debug", "info", "warning", "error"] = "info",
     seed: bool = False,
     plan: Planner = plan_parts,
 ) -> AsyncIterator[Stack]:
@@ -36,10 +28,7 @@ async def running_stack(
     """
     # model_construct ignores the environment: no external stores.
     settings = Settings.model_construct(
-        port=free_port(),
-        data_dir=data_dir,
-        expiration_window_seconds=expiration_window_seconds,
-        log_level=log_level,
+        port=free_port(), data_dir=data_dir, expiration_window_seconds=expiration_window_seconds
     )
     (data_dir / "logs").mkdir(parents=True, exist_ok=True)
     with (data_dir / "logs" / "stack.log").open("a") as log:

@@ -1,27 +1,22 @@
 """`make up`: starts the stack, shows its logs, and stops it at Ctrl-C."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
 import time
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    from ticketing_local.stack import Planner
+from typing import NoReturn
 
 STARTED_AT = time.monotonic()
 
 
-def main(plan: Planner | None = None) -> None:
+def main() -> None:
     signal.signal(signal.SIGINT, _exit_at_once)
     # These imports take a second. At the top of the file, Ctrl-C during them would print a traceback.
     from ticketing_local.foreground import run
     from ticketing_local.plan import plan_parts
 
-    sys.exit(run(plan or plan_parts, STARTED_AT))
+    sys.exit(run(plan_parts, STARTED_AT))
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
