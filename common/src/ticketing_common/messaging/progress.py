@@ -1,6 +1,6 @@
 """Whether a service has consumed all events published so far, so that an id it has no copy of does not exist.
 
-docs/decisions/0003-404-or-503-for-an-unknown-id.md explains the rules.
+docs/decisions/0008-404-only-when-caught-up.md explains the rules.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 unavailable.
 
 Uses only what motor and PyMongo's AsyncMongoClient have in common, so that a change of driver stays in this
-file (docs/decisions/0018-motor-behind-one-module.md).
+file (docs/decisions/0019-mongodb-driver-behind-one-module.md).
 """
 
 from datetime import UTC
