@@ -44,7 +44,7 @@ class Process:
     def __init__(self, part: Part, log: Path, show: Callable[[str], None]) -> None:
         self.part = part
         self.log = log
-        self.last_lines: deque[str] = deque(maxlen=20)
+        self.last_lines: deque[str] = deque(maxlen=12)
         """The end of the output of the last run."""
         self._show = show
         self._child: asyncio.subprocess.Process | None = None

@@ -172,8 +172,7 @@ class Supervisor:
         rest = f"Look at {self.log_of(each.part.name)} for the rest."
         if full := describe_full_disk(self._logs):  # then the output only shows a crash
             return f"{full}\n{rest}"
-        lines = list(each.last_lines)[-12:]
-        output = "".join(f"    {line}\n" for line in lines) or "    (nothing)\n"
+        output = "".join(f"    {line}\n" for line in each.last_lines) or "    (nothing)\n"
         return f"The last output of {each.part.name}:\n{output}{rest}"
 
 

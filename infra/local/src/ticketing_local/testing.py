@@ -20,11 +20,10 @@ async def running_stack(
     seed: bool = False,
     plan: Planner = plan_parts,
 ) -> AsyncIterator[Stack]:
-    """Run the processes of `make up`, but a process that exits stays down until the test starts it.
+    """Run the processes of `make up`; one that exits stays down until the test starts it.
 
-    A later stack on the same `data_dir` finds its data. The output of the processes is in `data_dir/logs`; a
-    StackError contains the end of it. Use it on the main thread's event loop: the kernel kills the processes
-    when the thread that started them ends.
+    A later stack on the same `data_dir` finds its data. Use it on the main thread's event loop: the kernel
+    kills the processes when the thread that started them ends.
     """
     # model_construct ignores the environment: no external stores.
     settings = Settings.model_construct(
