@@ -1,4 +1,4 @@
-"""Settings: what is wrong is named and never printed, and white space around a value is no part of it."""
+"""Settings: an error names the variable and never prints the value; white space around a value is removed."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from ticketing_common.config import MongoSettings, NatsSettings, RedisUrl, Sessi
 from ticketing_common.observability.redaction import redact
 
 
-class Everything(MongoSettings, NatsSettings, SessionSettings):
+class AllSettings(MongoSettings, NatsSettings, SessionSettings):
     redis_url: RedisUrl
 
 
-GOOD = {
+VALID = {
     "MONGO_URI": "mongodb://127.0.0.1:27017/orders",
     "NATS_URL": "nats://127.0.0.1:4222",
     "JWT_KEY": "key-of-the-settings-test",
@@ -20,16 +20,18 @@ GOOD = {
 
 @pytest.fixture
 def start(monkeypatch):
+    """Loads the settings from valid variables with these changes."""
+
     def start(**changes):
-        for name, value in (GOOD | changes).items():
+        for name, value in (VALID | changes).items():
             monkeypatch.setenv(name, value)
-        return load_settings(Everything, "orders")
+        return load_settings(AllSettings, "orders")
 
     return start
 
 
 def test_white_space_around_a_value_is_removed(start):
-    padded = start(**{name: f" {value}\n" for name, value in GOOD.items()} | {"LOG_LEVEL": "debug"})
+    padded = start(**{name: f" {value}\n" for name, value in VALID.items()} | {"LOG_LEVEL": "debug"})
     assert padded == start(LOG_LEVEL="debug")
     assert start(JWT_KEY=" first-key , second-key\n").jwt_key == ["first-key", "second-key"]
 
@@ -55,7 +57,7 @@ def test_white_space_around_a_value_is_removed(start):
         ("PORT", "hidden-word"),
     ],
 )
-def test_value_of_another_form_is_refused_by_name_and_not_printed(start, name, value, capsys):
+def test_error_names_the_invalid_variable_and_does_not_print_its_value(start, name, value, capsys):
     with pytest.raises(SystemExit) as stop:
         start(**{name: value})
     assert stop.value.code == 1
@@ -77,8 +79,15 @@ def test_value_of_another_form_is_refused_by_name_and_not_printed(start, name, v
         ("JWT_KEY", "hidden-word"),
     ],
 )
-def test_password_of_a_store_is_hidden_once_the_settings_are_loaded(start, name, value):
+def test_loaded_passwords_are_hidden_in_representations_and_output(start, name, value):
     settings = start(**{name: value})
     assert getattr(settings, name.lower()) in (value, [value])
     assert "hidden-word" not in repr(settings)
     assert "hidden-word" not in redact("it failed with hidden-word in it")
+
+
+def test_missing_variable_is_named_and_ends_the_process(monkeypatch, capsys):
+    monkeypatch.setenv("JWT_KEY", " , ")
+    with pytest.raises(SystemExit):
+        load_settings(SessionSettings, "orders")
+    assert "JWT_KEY" in capsys.readouterr().err

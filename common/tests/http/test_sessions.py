@@ -1,4 +1,4 @@
-"""The session's token, between services whose clocks differ."""
+"""The session token between services with different clocks."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def test_token_is_accepted_from_a_clock_that_is_up_to_30_s_ahead(seconds_ahead, 
 
 
 @pytest.mark.parametrize(("seconds_ago", "is_accepted"), [(-20, True), (0, True), (20, True), (31, False)])
-def test_token_is_accepted_until_30_s_after_its_end(seconds_ago, is_accepted):
+def test_token_is_accepted_until_30_s_after_its_expiry(seconds_ago, is_accepted):
     user = new_user()
     token = encode_token(user, [JWT_KEY], at=now() - LIFETIME - timedelta(seconds=seconds_ago))
     assert decode_token(token, [JWT_KEY]) == (user if is_accepted else None)

