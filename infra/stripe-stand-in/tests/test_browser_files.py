@@ -1,4 +1,4 @@
-"""The script and its pages, as files."""
+"""The script and its pages as files."""
 
 import re
 
@@ -9,12 +9,12 @@ PAGES = ["bank.html", "card.html"]
 
 
 @pytest.fixture(autouse=True)
-def _mended(stripe_api):
+def _clear_faults(stripe_api):
     yield
     stripe_api.mend()
 
 
-def test_the_script_is_one_that_anybody_may_load(stripe_api):
+def test_script_needs_no_key(stripe_api):
     answer = httpx.get(stripe_api.script)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
@@ -23,7 +23,7 @@ def test_the_script_is_one_that_anybody_may_load(stripe_api):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_has_nothing_inline_and_all_that_it_names(stripe_api, page):
+def test_page_has_nothing_inline_and_its_files_exist(stripe_api, page):
     answer = httpx.get(stripe_api.script + page)
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
@@ -35,11 +35,11 @@ def test_a_page_has_nothing_inline_and_all_that_it_names(stripe_api, page):
 
 
 @pytest.mark.parametrize("path", ["/v3", "/v3/none.html", "/v3/../script/stripe.js", "/v3/%2e%2e/files.py"])
-def test_no_other_file_is_there(stripe_api, path):
+def test_other_files_are_not_served(stripe_api, path):
     assert httpx.get(stripe_api.url + path).status_code == 401
 
 
-def test_a_file_is_out_of_reach_on_demand_and_by_name_only(stripe_api):
+def test_fault_strikes_a_file_only_by_name(stripe_api):
     stripe_api.fault(kind="error")
     assert httpx.get(stripe_api.script).status_code == 200
     stripe_api.mend()

@@ -1,4 +1,4 @@
-"""Idempotency keys: one effect and one answer, whatever is repeated."""
+"""Idempotency keys: one effect and one answer, however often a request is repeated."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ def post(http, path, form, key):
     return http.post(path, data=form, headers={"Idempotency-Key": key})
 
 
-def test_a_repetition_gets_the_first_answer(http):
+def test_repetition_gets_the_first_answer(http):
     key = str(uuid4())
     first, again = (post(http, "/v1/payment_intents", INTENT, key) for _ in range(2))
     assert (first.status_code, again.status_code) == (200, 200)
@@ -32,7 +32,7 @@ def test_a_repetition_gets_the_first_answer(http):
     assert again.headers["Original-Request"] == first.headers["Request-Id"]
 
 
-def test_a_decline_is_repeated_too(http, client):
+def test_decline_is_repeated(http, client):
     key, form = str(uuid4()), {**INTENT, "confirm": "true", "payment_method": "pm_card_chargeDeclined"}
     first, again = (post(http, "/v1/payment_intents", form, key) for _ in range(2))
     assert (first.status_code, again.status_code) == (402, 402)
@@ -41,7 +41,7 @@ def test_a_decline_is_repeated_too(http, client):
     assert client.v1.payment_intents.retrieve(intent["id"]).status == "requires_payment_method"
 
 
-def test_the_answer_stays_as_it_was_while_the_intent_moves_on(client, create):
+def test_answer_stays_the_same_while_the_intent_changes(client, create):
     intent = create()
     confirm = client.v1.payment_intents.confirm
     params, options = {"payment_method": "pm_card_visa"}, {"idempotency_key": str(uuid4())}
@@ -51,17 +51,17 @@ def test_the_answer_stays_as_it_was_while_the_intent_moves_on(client, create):
     assert client.v1.payment_intents.retrieve(intent.id).status == "succeeded"
 
 
-def test_a_refusal_of_the_work_is_repeated_one_of_the_parameters_is_not(http):
+def test_error_of_the_operation_is_repeated_but_not_an_error_of_the_parameters(http):
     key = str(uuid4())
-    refused = [post(http, "/v1/payment_intents/pi_x/cancel", {}, key) for _ in range(2)]
-    assert [answer.status_code for answer in refused] == [404, 404]
-    assert refused[1].headers["Idempotent-Replayed"] == "true"
+    rejected = [post(http, "/v1/payment_intents/pi_x/cancel", {}, key) for _ in range(2)]
+    assert [answer.status_code for answer in rejected] == [404, 404]
+    assert rejected[1].headers["Idempotent-Replayed"] == "true"
     key = str(uuid4())
     assert post(http, "/v1/payment_intents", {"currency": "usd"}, key).status_code == 400
     assert post(http, "/v1/payment_intents", INTENT, key).status_code == 200
 
 
-def test_other_parameters_are_refused(client, create):
+def test_other_parameters_are_rejected(client, create):
     options = {"idempotency_key": "same-" + str(uuid4())}
     params = {"amount": 100, "currency": "usd"}
     client.v1.payment_intents.create(params, options)
@@ -81,15 +81,15 @@ def test_other_parameters_are_refused(client, create):
     assert client.v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"
 
 
-def test_the_order_of_the_parameters_does_not_matter(http):
+def test_order_of_the_parameters_does_not_matter(http):
     key = str(uuid4())
     post(http, "/v1/payment_intents", INTENT, key)
     again = post(http, "/v1/payment_intents", dict(reversed(INTENT.items())), key)
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_a_key_in_use_is_a_conflict(stripe_api, http):
-    """The first request is under way, half of its body sent, when the second one comes."""
+def test_key_in_use_is_a_conflict(stripe_api, http):
+    """The second request arrives while half of the first one's body is still missing."""
     key, body = str(uuid4()), b"amount=1999&currency=usd"
     head = (
         f"POST /v1/payment_intents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {stripe_api.key}\r\n"
@@ -111,7 +111,7 @@ def test_a_key_in_use_is_a_conflict(stripe_api, http):
     assert (third.status_code, third.headers["Idempotent-Replayed"]) == (200, "true")
 
 
-def test_a_caller_who_goes_away_leaves_the_key_free(stripe_api, http):
+def test_disconnected_caller_leaves_the_key_free(stripe_api, http):
     key = str(uuid4())
     head = (
         f"POST /v1/payment_intents HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {stripe_api.key}\r\n"
@@ -124,7 +124,7 @@ def test_a_caller_who_goes_away_leaves_the_key_free(stripe_api, http):
     assert post(http, "/v1/payment_intents", INTENT, key).status_code == 200
 
 
-def test_twenty_at_once_with_one_key_make_one_intent(http):
+def test_twenty_concurrent_requests_with_one_key_create_one_intent(http):
     key = str(uuid4())
     form = {**INTENT, "metadata[race]": key}
     with ThreadPoolExecutor(20) as pool:
@@ -143,30 +143,30 @@ def store(tmp_path):
     store.close()
 
 
-def test_our_own_failure_is_kept_without_its_effects(store):
-    def work():
+def test_internal_error_is_stored_without_effects(store):
+    def operation():
         store.insert({"id": "pi_1", "object": "payment_intent", "created": 1})
         raise ZeroDivisionError
 
     for replay in (False, True):
-        answer = idempotency.once(store, "k", "/v1/x", {}, 1000, f"req_{replay}", work)
+        answer = idempotency.run_once(store, "k", "/v1/x", {}, 1000, f"req_{replay}", operation)
         assert (answer.status, answer.original_request) == (500, "req_False" if replay else None)
         assert json.loads(answer.body)["error"]["type"] == "api_error"
     assert store.get("payment_intent", "pi_1") is None
 
 
-def test_keys_are_forgotten_after_a_day(store, tmp_path):
+def test_keys_expire_after_a_day(store, tmp_path):
     answers = iter(range(100))
 
-    def ask(key, now):
-        return idempotency.once(store, key, "/v1/x", {}, now, "req_1", lambda: {"n": next(answers)}).body
+    def run(key, now):
+        return idempotency.run_once(store, key, "/v1/x", {}, now, "req_1", lambda: {"n": next(answers)}).body
 
-    first = ask("k", 1000)
-    assert ask("k", 1000 + 86_399) == first
-    assert ask("k", 1000 + 86_400) != first
+    first = run("k", 1000)
+    assert run("k", 1000 + 86_399) == first
+    assert run("k", 1000 + 86_400) != first
     for n in range(25):
-        ask(f"old {n}", 200_000)
+        run(f"old {n}", 200_000)
     for n in range(4):
-        ask(f"new {n}", 300_000)
+        run(f"new {n}", 300_000)
     with sqlite3.connect(tmp_path / "stripe.sqlite3") as db:
         assert db.execute("SELECT count(*) FROM idempotency_keys").fetchone() == (4,)

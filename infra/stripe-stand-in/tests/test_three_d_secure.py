@@ -1,15 +1,14 @@
-"""3-D Secure: the bank wants the buyer before it says yes or no."""
+"""3-D Secure: the bank asks for the buyer before it approves or declines."""
 
 import httpx
 import pytest
-import stripe
 
-NEEDS_THE_BUYER = {"confirm": True, "payment_method": "pm_card_threeDSecure2Required", "use_stripe_sdk": True}
+REQUIRES_BUYER = {"confirm": True, "payment_method": "pm_card_threeDSecure2Required", "use_stripe_sdk": True}
 
 
 @pytest.mark.parametrize("name", ["threeDSecure2Required", "threeDSecureRequired", "authenticationRequired"])
 @pytest.mark.parametrize("prefix", ["pm_card_", "tok_"])
-def test_a_confirmation_waits_for_the_buyer(client, create, name, prefix):
+def test_confirmation_waits_for_the_buyer(client, create, name, prefix):
     intent = create()
     card = {"payment_method": prefix + name}
     if prefix == "tok_":
@@ -20,21 +19,15 @@ def test_a_confirmation_waits_for_the_buyer(client, create, name, prefix):
     assert waiting.payment_method.startswith("pm_")
 
 
-def test_a_browser_is_sent_elsewhere_when_there_is_where_to_return(create):
-    page = "https://example.com/back"
-    action = create(confirm=True, payment_method="pm_card_threeDSecure2Required", return_url=page).next_action
-    assert (action.type, action.redirect_to_url.return_url) == ("redirect_to_url", page)
-
-
 @pytest.mark.parametrize(("method", "status"), [("manual", "requires_capture"), ("automatic", "succeeded")])
-def test_after_the_buyer_comes_the_bank(stripe_api, client, create, method, status):
-    intent = create(**NEEDS_THE_BUYER, capture_method=method)
+def test_bank_approves_after_authentication(stripe_api, client, create, method, status):
+    intent = create(**REQUIRES_BUYER, capture_method=method)
     answer = stripe_api.authenticate(intent.client_secret)
     assert (answer["status"], answer["next_action"]) == (status, None)
     assert client.v1.charges.retrieve(answer["latest_charge"]).paid
 
 
-def test_a_bank_may_still_decline(stripe_api, client, create):
+def test_bank_may_decline_after_authentication(stripe_api, client, create):
     intent = create(confirm=True, payment_method="pm_card_threeDSecureRequiredChargeDeclined")
     assert intent.status == "requires_action"
     answer = stripe_api.authenticate(intent.client_secret)
@@ -43,31 +36,32 @@ def test_a_bank_may_still_decline(stripe_api, client, create):
     assert client.v1.charges.retrieve(answer["latest_charge"]).status == "failed"
 
 
-def test_a_buyer_who_fails_leaves_the_intent_open(stripe_api, client, create):
-    intent = create(**NEEDS_THE_BUYER)
+def test_failed_authentication_leaves_the_intent_open(stripe_api, client, create):
+    intent = create(**REQUIRES_BUYER)
     answer = stripe_api.authenticate(intent.client_secret, success=False)
     error = answer["last_payment_error"]
     assert (answer["status"], answer["next_action"]) == ("requires_payment_method", None)
-    assert (error["type"], error["code"]) == (
-        "invalid_request_error",
-        "payment_intent_authentication_failure",
-    )
+    assert error["type"] == "invalid_request_error"
+    assert error["code"] == "payment_intent_authentication_failure"
     again = client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
     assert (again.status, again.last_payment_error) == ("requires_capture", None)
 
 
-def test_another_card_may_be_tried_instead(client, create):
-    intent = create(**NEEDS_THE_BUYER)
+def test_another_card_can_be_tried_instead(client, create):
+    intent = create(**REQUIRES_BUYER)
     again = client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa"})
     assert (again.status, again.next_action) == ("requires_capture", None)
 
 
-def test_while_it_waits_it_can_be_canceled(stripe_api, client, create):
-    intent = create(**NEEDS_THE_BUYER)
+def test_waiting_intent_can_be_cancelled(stripe_api, client, create):
+    intent = create(**REQUIRES_BUYER)
     canceled = client.v1.payment_intents.cancel(intent.id)
     assert (canceled.status, canceled.next_action) == ("canceled", None)
-    refused = authenticate(stripe_api, intent.id, intent.client_secret)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "payment_intent_unexpected_state")
+    rejected = authenticate(stripe_api, intent.id, intent.client_secret)
+    assert (rejected.status_code, rejected.json()["error"]["code"]) == (
+        400,
+        "payment_intent_unexpected_state",
+    )
 
 
 def authenticate(api, intent_id, client_secret, success="true", **headers):
@@ -76,20 +70,14 @@ def authenticate(api, intent_id, client_secret, success="true", **headers):
     return httpx.post(url, data=form, headers=headers)
 
 
-def test_the_client_secret_is_all_that_is_needed_and_it_is_needed(stripe_api, create):
-    intent, other = create(**NEEDS_THE_BUYER), create(**NEEDS_THE_BUYER)
+def test_authentication_requires_only_the_client_secret(stripe_api, create):
+    intent, other = create(**REQUIRES_BUYER), create(**REQUIRES_BUYER)
     for secret in ("wrong", other.client_secret):
-        refused = authenticate(stripe_api, intent.id, secret)
-        assert refused.status_code == 400
-        assert refused.json()["error"]["param"] == "client_secret"
+        rejected = authenticate(stripe_api, intent.id, secret)
+        assert rejected.status_code == 400
+        assert rejected.json()["error"]["param"] == "client_secret"
     assert authenticate(stripe_api, intent.id, intent.client_secret, "maybe").status_code == 400
     assert authenticate(stripe_api, "pi_unknown", intent.client_secret).status_code == 404
     paid = authenticate(stripe_api, intent.id, intent.client_secret, Authorization="Bearer pk_test_1")
     assert paid.json()["status"] == "requires_capture"
     assert authenticate(stripe_api, intent.id, intent.client_secret).status_code == 400
-
-
-def test_a_server_that_cannot_help_the_buyer_may_say_so(create):
-    with pytest.raises(stripe.CardError) as caught:
-        create(**NEEDS_THE_BUYER, error_on_requires_action=True)
-    assert caught.value.code == "authentication_required"

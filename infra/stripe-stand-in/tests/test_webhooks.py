@@ -1,4 +1,4 @@
-"""Events: one for each change, signed, delivered until they are taken, also twice and in disorder."""
+"""Events: one for each change, signed, and delivered until the webhook accepts them."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ PAID = {**INTENT, "confirm": True, "payment_method": "pm_card_visa"}
 
 
 class Receiver:
-    """A webhook that remembers the events whose signatures are right, and answers as it is told."""
+    """A webhook that records the events with valid signatures, and answers with the given statuses."""
 
     def __init__(self):
         self.events = []
         self.attempts = 0
         self.answers = []
-        """The statuses of the next answers; then 200."""
+        """The statuses of the next answers, before 200."""
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,10 +52,10 @@ class Receiver:
     def types(self):
         return [event.type for event in self.events]
 
-    def until(self, number):
-        end = time.monotonic() + 10
+    def wait_for(self, number):
+        deadline = time.monotonic() + 10
         while len(self.events) < number:
-            assert time.monotonic() < end, self.types()
+            assert time.monotonic() < deadline, self.types()
             time.sleep(0.01)
         return self.events
 
@@ -68,17 +68,17 @@ def receiver():
 
 
 @pytest.fixture
-def told(tmp_path, receiver):
+def api(tmp_path, receiver):
     with running(tmp_path, webhook_url=receiver.url, webhook_secret=SECRETS) as api:
         yield api
 
 
-def test_each_change_is_told_with_the_object_as_it_was_then(told, receiver, client_of):
-    client = client_of(told)
+def test_each_change_has_an_event_with_the_object_at_that_time(api, receiver, client_of):
+    client = client_of(api)
     intent = client.v1.payment_intents.create(PAID)
     client.v1.payment_intents.capture(intent.id)
     refund = client.v1.refunds.create({"payment_intent": intent.id})
-    events = receiver.until(7)
+    events = receiver.wait_for(7)
     assert sorted(receiver.types()) == [
         "charge.captured",
         "charge.refunded",
@@ -93,9 +93,9 @@ def test_each_change_is_told_with_the_object_as_it_was_then(told, receiver, clie
     assert about["payment_intent.succeeded"].amount_received == 1999
     assert about["charge.refunded"].payment_intent == intent.id
     assert about["refund.created"].id == refund.id
-    kept = client.v1.events.list({"limit": 100}).data
-    assert sorted(event.id for event in kept) == sorted(event.id for event in events)
-    assert client.v1.events.retrieve(kept[0].id).type == kept[0].type
+    listed = client.v1.events.list({"limit": 100}).data
+    assert sorted(event.id for event in listed) == sorted(event.id for event in events)
+    assert client.v1.events.retrieve(listed[0].id).type == listed[0].type
     (one,) = client.v1.events.list({"type": "charge.refunded"}).data
     assert one.request.idempotency_key
 
@@ -110,21 +110,21 @@ def test_each_change_is_told_with_the_object_as_it_was_then(told, receiver, clie
         ("pm_card_threeDSecure2Required", ["payment_intent.created", "payment_intent.requires_action"]),
     ],
 )
-def test_what_did_not_come_to_a_payment_is_told_too(told, receiver, client_of, card, types):
+def test_unsuccessful_confirmations_have_events(api, receiver, client_of, card, types):
     with suppress(stripe.CardError):
-        client_of(told).v1.payment_intents.create({**PAID, "payment_method": card})
-    receiver.until(len(types))
+        client_of(api).v1.payment_intents.create({**PAID, "payment_method": card})
+    receiver.wait_for(len(types))
     assert sorted(receiver.types()) == types
 
 
-def test_cancellations_disputes_and_failed_refunds_are_told(told, receiver, client_of):
-    client = client_of(told)
+def test_cancellations_disputes_and_failed_refunds_have_events(api, receiver, client_of):
+    client = client_of(api)
     client.v1.payment_intents.cancel(client.v1.payment_intents.create(INTENT).id)
     for card in ("pm_card_createDispute", "pm_card_refundFail"):
         intent = client.v1.payment_intents.create({**PAID, "payment_method": card})
         client.v1.payment_intents.capture(intent.id)
     client.v1.refunds.create({"payment_intent": intent.id})
-    receiver.until(2 + 6 + 5 + 5)
+    receiver.wait_for(2 + 6 + 5 + 5)
     for kind in (
         "payment_intent.canceled",
         "charge.dispute.created",
@@ -134,33 +134,33 @@ def test_cancellations_disputes_and_failed_refunds_are_told(told, receiver, clie
         assert receiver.types().count(kind) == 1
 
 
-def test_what_is_refused_is_not_told(told, receiver, client_of):
-    client = client_of(told)
+def test_rejected_request_has_no_event(api, receiver, client_of):
+    client = client_of(api)
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.payment_intents.create({**PAID, "payment_method": "pm_unknown"})
     intent = client.v1.payment_intents.create(INTENT)
-    assert [event.data.object.id for event in receiver.until(1)] == [intent.id]
+    assert [event.data.object.id for event in receiver.wait_for(1)] == [intent.id]
 
 
-def test_what_is_not_taken_comes_again(told, receiver, client_of):
+def test_delivery_is_retried_until_it_succeeds(api, receiver, client_of):
     receiver.answers = [500, 302]
-    client_of(told).v1.payment_intents.create(INTENT)
-    receiver.until(1)
+    client_of(api).v1.payment_intents.create(INTENT)
+    receiver.wait_for(1)
     assert receiver.attempts == 3
 
 
-def test_twice_and_in_disorder_on_demand(told, receiver, client_of):
-    told.webhooks(duplicates=2, disorder_seconds=0.5)
-    client = client_of(told)
+def test_events_are_duplicated_and_reordered_on_demand(api, receiver, client_of):
+    api.webhooks(duplicates=2, disorder_seconds=0.5)
+    client = client_of(api)
     for _ in range(5):
         client.v1.payment_intents.create(PAID)
-    events = receiver.until(45)
+    events = receiver.wait_for(45)
     assert len({event.id for event in events}) == 15
-    kept = [event.id for event in client.v1.events.list({"limit": 100}).data][::-1]
-    assert list(dict.fromkeys(event.id for event in events)) != kept
+    recorded = [event.id for event in client.v1.events.list({"limit": 100}).data][::-1]
+    assert list(dict.fromkeys(event.id for event in events)) != recorded
 
 
-def test_a_kill_between_a_change_and_its_delivery_loses_nothing(tmp_path, receiver, client_of):
+def test_kill_between_a_change_and_its_delivery_loses_no_event(tmp_path, receiver, client_of):
     with running(tmp_path, webhook_url=receiver.url, webhook_secret=SECRETS) as api:
         api.webhooks(held=True)
         client_of(api).v1.payment_intents.create(PAID)
@@ -168,19 +168,19 @@ def test_a_kill_between_a_change_and_its_delivery_loses_nothing(tmp_path, receiv
         api.process.wait()
     assert receiver.events == []
     with running(tmp_path, webhook_url=receiver.url, webhook_secret=SECRETS):
-        receiver.until(3)
+        receiver.wait_for(3)
 
 
-def test_a_receiver_that_hangs_holds_up_nobody(told, receiver, client_of):
-    receiver.server.shutdown()  # it still accepts connections, and answers none
-    client = client_of(told)
-    begun = time.monotonic()
+def test_hanging_receiver_does_not_block_calls(api, receiver, client_of):
+    receiver.server.shutdown()  # it still accepts connections, and answers none of them
+    client = client_of(api)
+    started = time.monotonic()
     for _ in range(20):
         client.v1.payment_intents.create(PAID)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - started < 2
 
 
-def test_without_a_webhook_events_are_kept_and_nothing_waits(stripe_api, http, create):
+def test_events_are_stored_without_a_webhook(stripe_api, http, create):
     create()
     assert http.get("/_webhooks").json()["pending"] == 0
     assert http.get("/v1/events", params={"limit": 1}).json()["data"][0]["type"] == "payment_intent.created"
@@ -189,5 +189,5 @@ def test_without_a_webhook_events_are_kept_and_nothing_waits(stripe_api, http, c
 @pytest.mark.parametrize(
     "state", [{"held": 1}, {"duplicates": -1}, {"duplicates": True}, {"x": 1}, []], ids=str
 )
-def test_a_state_that_makes_no_sense_is_refused(http, state):
+def test_invalid_delivery_settings_are_rejected(http, state):
     assert http.post("/_webhooks", json=state).status_code == 400

@@ -1,1 +1,1 @@
-"""A small stateful stand-in for the part of Stripe's API that the ticket marketplace uses."""
+"""A small stateful server that speaks the part of Stripe's API that the ticket marketplace uses."""

@@ -1,4 +1,4 @@
-"""Owns the way of a request: key, form, parameters, idempotency, work, answer, one line in the log."""
+"""Handles each request: API key, faults, form, parameters, idempotency, operation, answer, log."""
 
 import asyncio
 import json
@@ -14,205 +14,179 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stripe_stand_in import control, faults, form, idempotency, keys, public
+from stripe_stand_in import control, form, idempotency
+from stripe_stand_in.api_keys import Caller, identify_caller, key_from_header, not_allowed
 from stripe_stand_in.browser import files
-from stripe_stand_in.endpoints import ENDPOINTS, Endpoint
-from stripe_stand_in.errors import Json, Refusal, api_error, invalid
-from stripe_stand_in.events import Cause, Telling
-from stripe_stand_in.expand import expanded
+from stripe_stand_in.errors import ApiError, Json
+from stripe_stand_in.events import Cause, EventLog
+from stripe_stand_in.expand import expand
 from stripe_stand_in.faults import Fault, Faults, NoAnswer
 from stripe_stand_in.idempotency import Answer
-from stripe_stand_in.ids import new_id
-from stripe_stand_in.keys import Caller
-from stripe_stand_in.routes import Call
+from stripe_stand_in.objects import new_id
+from stripe_stand_in.operations import ENDPOINTS, Call, Endpoint
+from stripe_stand_in.parameters import parse
+from stripe_stand_in.redaction import redact_for_browser
 from stripe_stand_in.settings import Settings
 from stripe_stand_in.store import Store
-from stripe_stand_in.webhooks import Chores
+from stripe_stand_in.webhooks import ChoreRunner
 
-_LARGEST_BODY = 256 * 1024
-_BODY_SECONDS = 10
-
-log = logging.getLogger("stripe_stand_in")
+log = logging.getLogger(__name__)
 
 
-def build(store: Store, settings: Settings) -> Starlette:
-    """The application. One thread runs it and no work awaits anything, so no two calls ever work at once."""
-    keys_in_use: set[str] = set()
-    rules = Faults()
-    telling = Telling(wanted=settings.webhook_url is not None)
-    chores = Chores(store, telling, settings.webhook_url, settings.webhook_secrets)
+class Api:
+    """One thread runs it, and no operation awaits anything: operations never interleave."""
 
-    def caller_with(key: str | None) -> Caller:
-        return keys.caller(key, settings.stripe_key, settings.stripe_publishable_key)
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._faults = Faults()
+        self._events = EventLog(store, has_webhook=settings.webhook_url is not None)
+        self._chores = ChoreRunner(store, self._events, settings.webhook_url, settings.webhook_secrets)
+        self._keys_in_use: set[str] = set()
+        self._locked: set[str] = set()
+        """Ids of objects that a late operation locks."""
 
-    async def serve(request: Request, endpoint: Endpoint | None) -> Response:
-        started = time.perf_counter()
-        request_id = new_id("req_")
-        key = request.headers.get("idempotency-key") if request.method == "POST" else None
-        bearer = keys.borne(request.headers.get("authorization", ""))
-        caller = caller_with(bearer)
-        try:
-            if endpoint is None:
-                raise keys.refusal(caller, bearer) if caller == Caller.ANYBODY else _unknown_url(request)
-            tree = None
-            if bearer is None and endpoint.who == Caller.BROWSER:
-                tree = await _form(request, endpoint)
-                if isinstance(parameter := tree.pop("key", None), str):
-                    # As Stripe.js sends the publishable key; it is no place for the secret one.
-                    bearer, caller = parameter or None, caller_with(parameter)
-                    caller = Caller.ANYBODY if caller == Caller.SERVER else caller
-            if caller < endpoint.who:
-                raise keys.refusal(caller, bearer)
-            operation = f"{endpoint.method} {endpoint.path}"
-            delay, worst = rules.strike(operation, by_name_only=endpoint.who == Caller.ANYBODY)
-            await asyncio.sleep(delay)
-            if worst and worst.kind == "down":
-                return NoAnswer()
-            with idempotency.in_use(keys_in_use, key):
-                answer = await _perform(
-                    request, endpoint, tree, caller, store, telling, request_id, key, worst
-                )
-            chores.wake()
-            if worst and worst.kind == "lost":
-                return NoAnswer()
-        except Refusal as refusal:
-            answer = idempotency.refused(refusal)
-        except ClientDisconnect:
-            answer = Answer(499, "", "client_disconnected")  # nobody will read it, except in the log
-        except Exception:
-            log.exception("the request failed")
-            answer = idempotency.refused(api_error())
-        spent = (time.perf_counter() - started) * 1000
-        note = f" {answer.code}" if answer.code else " replayed" if answer.original_request else ""
-        path = _printable(request.scope["path"])
-        log.info("%s %s %d%s %.1f ms", request.method, path, answer.status, note, spent)
-        if caller != Caller.SERVER and answer.body:
-            answer = answer._replace(body=json.dumps(public.shown(json.loads(answer.body))))
-        return _respond(answer, request_id, key)
-
-    def route(endpoint: Endpoint) -> Route:
-        async def handle(request: Request) -> Response:
-            return await serve(request, endpoint)
-
-        return Route(endpoint.path, handle, methods=[endpoint.method])
-
-    async def controlled(request: Request) -> Response:
-        try:
-            bearer = keys.borne(request.headers.get("authorization", ""))
-            if (caller := caller_with(bearer)) != Caller.SERVER:
-                raise keys.refusal(caller, bearer)
-            body = control.handle(
-                request.method, request.url.path, await request.body(), rules, telling, store
-            )
-        except Refusal as refusal:
-            return JSONResponse(refusal.body, refusal.status)
-        chores.wake()
-        return JSONResponse(body)
-
-    async def healthz(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def unknown(request: Request, _: Exception) -> Response:
-        return await serve(request, None)
+    def create_app(self) -> Starlette:
+        app = Starlette(
+            routes=[
+                Route("/healthz", _healthz),
+                *(Route(path, self._control, methods=["GET", "POST", "DELETE"]) for path in control.PATHS),
+                *map(self._route, ENDPOINTS),
+                *files.routes(self._faults),
+            ],
+            exception_handlers={HTTPException: self._serve_unknown},  # Starlette's own 404 and 405
+            lifespan=self._lifespan,
+        )
+        app.router.redirect_slashes = False
+        return app
 
     @asynccontextmanager
-    async def doing_chores(_: Starlette) -> AsyncIterator[None]:
-        running = asyncio.create_task(chores.run())
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        running = asyncio.create_task(self._chores.run())
         yield
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        store.close()
+        self._store.close()
 
-    app = Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            *(Route(path, controlled, methods=["GET", "POST", "DELETE"]) for path in control.PATHS),
-            *map(route, ENDPOINTS),
-            *files.routes(rules),
-        ],
-        exception_handlers={HTTPException: unknown},  # Starlette's own 404 and 405
-        lifespan=doing_chores,
-    )
-    app.router.redirect_slashes = False
-    return app
+    def _route(self, endpoint: Endpoint) -> Route:
+        async def serve(request: Request) -> Response:
+            return await self._serve(request, endpoint)
 
+        return Route(endpoint.path, serve, methods=[endpoint.method])
 
-async def _perform(
-    request: Request,
-    endpoint: Endpoint,
-    tree: Json | None,
-    caller: Caller,
-    store: Store,
-    telling: Telling,
-    request_id: str,
-    key: str | None,
-    fault: Fault | None,
-) -> Answer:
-    if tree is None:
-        tree = await _form(request, endpoint)
-    params: Json = endpoint.parameters(tree, "")
-    if "expand" in params and caller != Caller.SERVER:
-        raise invalid("The stand-in expands nothing without the secret key.", param="expand")
-    call = Call(
-        store=store,
-        now=int(time.time()),
-        by=caller,
-        params=params,
-        object_id=request.path_params.get("id", ""),
-        client_ip=request.client.host if request.client else None,
-        cause=Cause(request_id, key),
-        telling=telling,
-    )
-    error = fault and fault.kind == "error" and faults.error(fault)
-    if error and fault and not faults.is_kept(fault):
-        raise error
+    async def _serve_unknown(self, request: Request, _: Exception) -> Response:
+        return await self._serve(request, None)
 
-    def work() -> Json:
-        if error and not error.stands:
+    async def _serve(self, request: Request, endpoint: Endpoint | None) -> Response:
+        started = time.perf_counter()
+        request_id = new_id("req_")
+        key = request.headers.get("idempotency-key") if request.method == "POST" else None
+        caller = Caller.ANYBODY
+        try:
+            caller = self._identify(request, endpoint.caller if endpoint else Caller.BROWSER)
+            if endpoint is None:
+                raise ApiError("unknown_url", method=request.method, path=request.scope["path"])
+            operation, is_bank = f"{endpoint.method} {endpoint.path}", endpoint.caller == Caller.ANYBODY
+            delay, fault = self._faults.strike(operation, by_name_only=is_bank)
+            await asyncio.sleep(delay)
+            if fault and fault.kind == "down":
+                return NoAnswer()
+            with idempotency.hold_key(self._keys_in_use, key):
+                answer = await self._run(request, endpoint, caller, Cause(request_id, key), fault)
+            self._chores.wake()
+            if fault and fault.kind == "lost":
+                return NoAnswer()
+        except ApiError as error:
+            answer = idempotency.answer_error(error)
+        except ClientDisconnect:
+            answer = Answer(499, "", "client_disconnected")  # only for the log
+        except Exception:
+            log.exception("request failed")
+            answer = idempotency.answer_error(ApiError("internal"))
+        _log_request(request, answer, started)
+        if caller != Caller.SERVER and answer.body:
+            answer = answer._replace(body=json.dumps(redact_for_browser(json.loads(answer.body))))
+        return _respond(answer, request_id, key)
+
+    def _identify(self, request: Request, required: Caller) -> Caller:
+        """Raises ApiError if the caller may do less than `required`."""
+        key = key_from_header(request.headers.get("authorization", ""))
+        caller = identify_caller(key, self._settings.stripe_key, self._settings.stripe_publishable_key)
+        if caller < required:
+            raise not_allowed(caller, key)
+        return caller
+
+    async def _run(
+        self, request: Request, endpoint: Endpoint, caller: Caller, cause: Cause, fault: Fault | None
+    ) -> Answer:
+        tree = await _read_form(request)
+        params = parse(endpoint.params, tree)
+        if params.expand and caller != Caller.SERVER:
+            raise ApiError("expand_without_secret_key")
+        object_id = request.path_params.get("id", "")
+        if request.method == "POST" and object_id in self._locked:
+            raise ApiError("lock_timeout")
+        if fault and fault.kind == "late":
+            self._locked.add(object_id)
+            try:
+                await asyncio.sleep(fault.seconds)
+            finally:
+                self._locked.discard(object_id)
+        error = fault.error() if fault and fault.kind == "error" else None
+        if error and fault and not fault.is_stored:
             raise error
-        answer = expanded(store, endpoint.work(call), params.get("expand", []))
-        if error:
-            raise error
-        return answer
+        now = int(time.time())
+        call = Call(self._store, self._events, now, caller, object_id, cause)
 
-    if key:
-        return idempotency.once(store, key, request.scope["path"], tree, call.now, request_id, work)
-    with store.transaction():
-        return idempotency.attempt(store, work)
+        def operation() -> Json:
+            if error and not error.keeps_effects:
+                raise error
+            body = expand(self._store, endpoint.operation(call, params), params.expand)
+            if error:
+                raise error
+            return body
+
+        if cause.idempotency_key:
+            key, path = cause.idempotency_key, request.scope["path"]
+            request_id = cause.request_id or ""
+            return idempotency.run_once(self._store, key, path, tree, now, request_id, operation)
+        with self._store.transaction():
+            return idempotency.run(self._store, operation)
+
+    async def _control(self, request: Request) -> Response:
+        try:
+            self._identify(request, Caller.SERVER)
+            body = await request.body()
+            if request.url.path == "/_faults":
+                answer = control.control_faults(request.method, body, self._faults)
+            else:
+                answer = control.control_webhooks(request.method, body, self._events, self._store)
+        except ApiError as error:
+            return JSONResponse(error.body, error.status)
+        self._chores.wake()
+        return JSONResponse(answer)
 
 
-async def _form(request: Request, endpoint: Endpoint) -> Json:
+async def _healthz(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _read_form(request: Request) -> Json:
     query: bytes = request.scope["query_string"]
-    return form.decode(query if endpoint.method == "GET" else query + b"&" + await _body(request))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > _LARGEST_BODY:
-                    raise invalid("Invalid request: the body is too large.", status=413)
-    except TimeoutError as error:
-        raise invalid("Invalid request: the body did not arrive in time.", status=408) from error
+    if request.method == "GET":
+        return form.decode(query)
+    body = await request.body()
     kind = request.headers.get("content-type", "application/x-www-form-urlencoded")
     if body and not kind.lower().startswith("application/x-www-form-urlencoded"):
-        raise invalid(
-            "Invalid request (check that your POST content type is application/x-www-form-urlencoded). If "
-            "you have questions, we can help at https://support.stripe.com/."
-        )
-    return bytes(body)
+        raise ApiError("content_type")
+    return form.decode(query + b"&" + body)
 
 
-def _unknown_url(request: Request) -> Refusal:
-    return invalid(
-        f"Unrecognized request URL ({request.method}: {request.scope['path']}). If you are trying to list "
-        "objects, remove the trailing slash. If you are trying to retrieve an object, make sure you "
-        "passed a valid (non-empty) identifier in your code. Please see https://stripe.com/docs or we can "
-        "help at https://support.stripe.com/.",
-        status=404,
-    )
+def _log_request(request: Request, answer: Answer, started: float) -> None:
+    milliseconds = (time.perf_counter() - started) * 1000
+    note = f" {answer.code}" if answer.code else " replayed" if answer.original_request else ""
+    path = re.sub(r"[^!-~]", "?", request.scope["path"])[:200]
+    log.info("%s %s %d%s %.1f ms", request.method, path, answer.status, note, milliseconds)
 
 
 def _respond(answer: Answer, request_id: str, key: str | None) -> Response:
@@ -225,7 +199,3 @@ def _respond(answer: Answer, request_id: str, key: str | None) -> Response:
         if answer.original_request:
             headers["Idempotent-Replayed"] = "true"
     return Response(answer.body, answer.status, headers, media_type="application/json")
-
-
-def _printable(path: str) -> str:
-    return re.sub(r"[^!-~]", "?", path)[:200]

@@ -1,76 +1,56 @@
-"""Owns Stripe's error shape: the one exception that carries an answer other than 200, and its wordings.
+"""Stripe's errors, from the table in errors.json."""
 
-Refusal                 any answer but 200
-  invalid()             400 (or 404, 409, 413) invalid_request_error: the request can't be done as it stands
-  missing()             the same, for an id that does not exist
-  card_error()          402: the bank, or a look at the card, says no
-  unauthorized()        401: no key, or a wrong one
-  api_error()           500: our own fault
-"""
-
+import json
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 
+_TABLE: dict[str, dict[str, Json]] = json.loads((Path(__file__).parent / "errors.json").read_text())
+DECLINES = _TABLE["declines"]
+"""By the outcome of a card (see cards.py)."""
+_CARD_ERRORS = DECLINES | _TABLE["card details"]
+_ERRORS: dict[str, Json] = {name: error for section in _TABLE.values() for name, error in section.items()}
 
-class Refusal(Exception):
-    """An answer in Stripe's error shape. What was written before it is undone, unless it `stands`."""
+
+class ApiError(Exception):
+    """An answer other than 200. It undoes the operation's writes, unless `keeps_effects`.
+
+    `values` are for the message's placeholders; `status` and `param` replace those of the table.
+    """
 
     def __init__(
         self,
-        status: int,
-        kind: str,
-        message: str,
+        name: str,
         *,
-        code: str | None = None,
-        param: str | None = None,
-        stands: bool = False,
-        **details: Any,
+        details: Json | None = None,
+        keeps_effects: bool = False,
+        status: int | None = None,
+        **values: Any,
     ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.stands = stands
-        error = {
-            "code": code,
-            "doc_url": doc_url(code),
-            "message": message,
-            "param": param,
-            **details,
-            "type": kind,
-        }
-        # Stripe leaves out what it has nothing to say about, and sorts the rest.
-        self.body: Json = {"error": {key: error[key] for key in sorted(error) if error[key] is not None}}
+        default = 402 if name in _CARD_ERRORS else _ERRORS[name].get("status", 400)
+        self.status: int = status or default
+        self.keeps_effects = keeps_effects
+        fields = describe_error(name, self.status, **values) | (details or {})
+        self.code: str | None = fields.get("code")
+        self.body: Json = {"error": dict(sorted(fields.items()))}  # Stripe sorts the fields
+        super().__init__(fields["message"])
 
 
-def doc_url(code: str | None) -> str | None:
-    return code and "https://stripe.com/docs/error-codes/" + code.replace("_", "-")
+def describe_error(name: str, status: int = 400, *, param: str | None = None, **values: Any) -> Json:
+    """The fields of an error; those without a value are left out, as by Stripe."""
+    kinds = {402: "card_error"} | dict.fromkeys(range(500, 600), "api_error")
+    error = {"type": kinds.get(status, "invalid_request_error"), **_ERRORS[name]}
+    error["message"] = error["message"].format(param=param, **values)
+    error.pop("status", None)
+    if param:
+        error["param"] = param
+    if "code" in error:
+        error["doc_url"] = "https://stripe.com/docs/error-codes/" + error["code"].replace("_", "-")
+    return error
 
 
-def invalid(
-    message: str, *, param: str | None = None, code: str | None = None, status: int = 400, **details: Any
-) -> Refusal:
-    return Refusal(status, "invalid_request_error", message, code=code, param=param, **details)
-
-
-def missing(kind: str, object_id: str, *, param: str, status: int = 400) -> Refusal:
-    """Stripe answers 404 when the unknown id is in the path, and 400 when it is a parameter."""
-    return invalid(f"No such {kind}: '{object_id}'", param=param, code="resource_missing", status=status)
-
-
-def card_error(code: str, message: str, **details: Any) -> Refusal:
-    return Refusal(402, "card_error", message, code=code, **details)
-
-
-def unauthorized(message: str) -> Refusal:
-    return Refusal(401, "invalid_request_error", message)
-
-
-def api_error() -> Refusal:
-    return Refusal(500, "api_error", "An unknown error occurred in the Stripe stand-in; its log says more.")
-
-
-def exclusive(params: Json, *names: str) -> None:
-    """Refuse a request that has more than one of these parameters."""
-    if sum(name in params for name in names) > 1:
-        raise invalid(f"You may only specify one of these parameters: {', '.join(names)}.", param=names[0])
+def resource_missing(kind: str, object_id: str, *, param: str, status: int = 400) -> ApiError:
+    """Stripe answers 404 if the unknown id is in the path, and 400 if it is a parameter."""
+    name = "PaymentMethod" if kind == "payment_method" else kind
+    return ApiError("resource_missing", kind=name, id=object_id, param=param, status=status)

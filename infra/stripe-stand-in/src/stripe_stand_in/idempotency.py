@@ -1,8 +1,7 @@
-"""Owns idempotency keys: the first answer to a key is kept with its effect, and answers every repetition.
+"""Idempotency keys: the first answer is stored with its effect, and repeated for the same key.
 
-As Stripe documents it: what is refused before the work begins (no secret key, a malformed request, a key in
-use) is not kept; everything after that is, a decline and a 500 included. Keys belong to the account, and the
-stand-in has exactly one.
+As Stripe documents it, an error before the operation begins (no secret key, a malformed request, a key in
+use) is not stored; every other answer is, declines and 500s included.
 """
 
 import hashlib
@@ -12,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from stripe_stand_in.errors import Json, Refusal, api_error, invalid
-from stripe_stand_in.store import KeptAnswer, Store
+from stripe_stand_in.errors import ApiError, Json
+from stripe_stand_in.store import Store, StoredAnswer
 
 KEEP_SECONDS = 24 * 60 * 60
 
@@ -23,26 +22,22 @@ log = logging.getLogger(__name__)
 class Answer(NamedTuple):
     status: int
     body: str
-    code: str | None = None  # for the log
-    original_request: str | None = None  # set when this is a repetition
+    code: str | None = None
+    """Of an error, for the log."""
+    original_request: str | None = None
+    """The id of the first request, if this answer repeats its answer."""
 
 
 @contextmanager
-def in_use(keys: set[str], key: str | None) -> Iterator[None]:
-    """Hold the key while its first request runs."""
+def hold_key(keys: set[str], key: str | None) -> Iterator[None]:
+    """Rejects other requests with this key meanwhile."""
     if not key:
         yield
         return
     if len(key) > 255:
-        raise invalid("Invalid idempotency key: a key can have up to 255 characters.")
+        raise ApiError("key_too_long")
     if key in keys:
-        raise invalid(
-            "There is currently another in-progress request using this Idempotent Key (that probably "
-            f"means you submitted twice, and the other request is still going through): {key}. Please try "
-            "again later.",
-            status=409,
-            code="idempotency_key_in_use",
-        )
+        raise ApiError("key_in_use", key=key)
     keys.add(key)
     try:
         yield
@@ -50,47 +45,43 @@ def in_use(keys: set[str], key: str | None) -> Iterator[None]:
         keys.remove(key)
 
 
-def once(
-    store: Store, key: str, path: str, params: Json, now: int, request_id: str, work: Callable[[], Json]
+def run_once(
+    store: Store, key: str, path: str, params: Json, now: int, request_id: str, operation: Callable[[], Json]
 ) -> Answer:
-    """Do the work and keep its answer in the same transaction; or repeat the answer kept earlier."""
+    """Runs the operation and stores its answer in the same transaction, or repeats the stored answer."""
     fingerprint = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
     with store.transaction():
-        kept = store.answer_to(key, now - KEEP_SECONDS)
-        if kept is None:
-            answer = attempt(store, work)
-            store.drop_answers(now - KEEP_SECONDS)
-            store.keep_answer(key, now, KeptAnswer(path, fingerprint, request_id, answer.status, answer.body))
+        stored = store.get_answer(key, now - KEEP_SECONDS)
+        if stored is None:
+            answer = run(store, operation)
+            store.delete_answers(now - KEEP_SECONDS)
+            store.put_answer(
+                key, now, StoredAnswer(path, fingerprint, request_id, answer.status, answer.body)
+            )
             return answer
-    if kept.path != path:
-        only = f"for the same endpoint they were first used for ('{path}' vs '{kept.path}')"
-    elif kept.fingerprint != fingerprint:
-        only = "with the same parameters they were first used with"
-    else:
-        return Answer(kept.status, kept.body, original_request=kept.request_id)
-    message = (
-        f"Keys for idempotent requests can only be used {only}. Try using a key other than '{key}' if you "
-        "meant to execute a different request."
-    )
-    raise Refusal(400, "idempotency_error", message)
+    if stored.path != path:
+        raise ApiError("other_endpoint", path=path, first_path=stored.path, key=key)
+    if stored.fingerprint != fingerprint:
+        raise ApiError("other_parameters", key=key)
+    return Answer(stored.status, stored.body, original_request=stored.request_id)
 
 
-def attempt(store: Store, work: Callable[[], Json]) -> Answer:
-    """Inside a transaction: do the work, and undo it when it is refused, unless its effects stand."""
+def run(store: Store, operation: Callable[[], Json]) -> Answer:
+    """Runs the operation inside a transaction. An error undoes it, unless the error keeps its effects."""
     try:
-        with store.attempt():
+        with store.savepoint():
             try:
-                return Answer(200, json.dumps(work()))
-            except Refusal as refusal:
-                if not refusal.stands:
+                return Answer(200, json.dumps(operation()))
+            except ApiError as error:
+                if not error.keeps_effects:
                     raise
-                return refused(refusal)
-    except Refusal as refusal:
-        return refused(refusal)
+                return answer_error(error)
+    except ApiError as error:
+        return answer_error(error)
     except Exception:
-        log.exception("the work failed")
-        return refused(api_error())
+        log.exception("operation failed")
+        return answer_error(ApiError("internal"))
 
 
-def refused(refusal: Refusal) -> Answer:
-    return Answer(refusal.status, json.dumps(refusal.body), refusal.code)
+def answer_error(error: ApiError) -> Answer:
+    return Answer(error.status, json.dumps(error.body), error.code)

@@ -1,115 +1,153 @@
-"""Owns the checking of parameters: parsers that turn a form's text into values, or refuse as Stripe does."""
+"""The parameters of each endpoint, as pydantic models. An invalid one raises Stripe's error.
+
+A field that is None was not given.
+"""
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from stripe_stand_in.errors import Json, invalid
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
-Parser = Callable[[Any, str], Any]  # (what the form holds, the parameter's full name) -> value
+from stripe_stand_in.errors import ApiError, Json
 
-_INTEGER = re.compile(r"-?[0-9]{1,15}")
-
-
-def text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise invalid(f"Invalid string: {value}", param=name)
-    if value == "":
-        raise invalid(
-            f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a "
-            f"parameter; however '{name}' cannot be unset. You should remove '{name}' from your request or "
-            "supply a non-empty value.",
-            param=name,
-            code="parameter_invalid_empty",
-        )
-    if len(value) > 5000:
-        raise invalid(f"Invalid string: '{name}' must be at most 5000 characters", param=name)
-    return value
+Params = TypeVar("Params", bound="Expandable")
 
 
-def integer(value: Any, name: str) -> int:
-    if not _INTEGER.fullmatch(text(value, name)):
-        raise invalid(f"Invalid integer: {value}", param=name, code="parameter_invalid_integer")
-    return int(value)
+def parse(model: type[Params], form: Json) -> Params:
+    try:
+        return model.model_validate(form)
+    except ValidationError as error:
+        # Stripe looks for unknown parameters first.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    name, *path = (str(part) for part in first["loc"] if part != "[key]")
+    param = name + "".join(f"[{part}]" for part in path)
+    choices = first.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
+    raise ApiError(first["type"], param=param, input=first["input"], choices=choices, **first.get("ctx", {}))
 
 
-def within(least: int, most: int | None = None) -> Parser:
-    def parse(value: Any, name: str) -> int:
-        number = integer(value, name)
-        if number < least or (most is not None and number > most):
-            bound = f"greater than or equal to {least}" if number < least else f"less than or equal to {most}"
-            raise invalid(f"This value must be {bound}.", param=name, code="parameter_invalid_integer")
-        return number
-
-    return parse
+def _to_integer(value: Any) -> Any:
+    is_integer = isinstance(value, str) and re.fullmatch("-?[0-9]{1,15}", value)
+    return int(value) if is_integer else value
 
 
-def boolean(value: Any, name: str) -> bool:
-    if value not in ("true", "false"):
-        raise invalid(f"Invalid boolean: {value}", param=name)
-    return bool(value == "true")
+def _to_boolean(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
-def one_of(*choices: str) -> Parser:
-    def parse(value: Any, name: str) -> str:
-        if text(value, name) not in choices:
-            raise invalid(f"Invalid {name}: must be one of {', '.join(choices)}", param=name)
-        return str(value)
-
-    return parse
-
-
-def unsettable(parser: Parser) -> Parser:
-    """An empty string means: forget the value."""
-    return lambda value, name: None if value == "" else parser(value, name)
-
-
-def either(parser: Parser, for_objects: Parser) -> Parser:
-    return lambda value, name: (for_objects if isinstance(value, dict) else parser)(value, name)
-
-
-def strings(value: Any, name: str) -> list[str]:
+def _to_list(value: Any) -> Any:
+    """From the dict that form.py makes of a list."""
     if not isinstance(value, dict) or not all(key.isascii() and key.isdigit() for key in value):
-        raise invalid("Invalid array", param=name)
-    return [
-        text(item, f"{name}[{key}]") for key, item in sorted(value.items(), key=lambda pair: int(pair[0][:9]))
-    ]
+        return value
+    return [value[key] for key in sorted(value, key=lambda key: int(key[:9]))]
 
 
-def metadata(value: Any, name: str) -> dict[str, str]:
-    """Text by text; an empty one stays, as it deletes that key."""
-    if not isinstance(value, dict):
-        raise invalid("Invalid object", param=name)
-    if len(value) > 50:
-        raise invalid("Metadata can have up to 50 keys.", param=name)
-    for key, item in value.items():
-        if not isinstance(item, str):
-            raise invalid(f"Invalid string: {item}", param=f"{name}[{key}]")
-        if len(key) > 40:
-            raise invalid(
-                f"Metadata keys can have up to 40 characters, but '{key}' has {len(key)}.", param=name
-            )
-        if len(item) > 500:
-            message = f"Metadata values can have up to 500 characters, but '{key}' has {len(item)}."
-            raise invalid(message, param=f"{name}[{key}]")
-    return value
+def _drop_empty(value: dict[str, str]) -> dict[str, str]:
+    return {key: item for key, item in value.items() if item}
 
 
-def fields(known: dict[str, Parser], required: Sequence[str] = ()) -> Parser:
-    """An object with these fields and no others."""
+Text = Annotated[str, Field(min_length=1, max_length=5000)]
+Integer = Annotated[int, BeforeValidator(_to_integer)]
+Boolean = Annotated[bool, BeforeValidator(_to_boolean)]
+Texts = Annotated[list[Text], BeforeValidator(_to_list)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=500)]],
+    Field(max_length=50),
+    AfterValidator(_drop_empty),
+]
+Amount = Annotated[Integer, Field(ge=1)]
 
-    def parse(value: Any, name: str) -> Json:
-        if not isinstance(value, dict):
-            raise invalid("Invalid object", param=name)
-        names = {key: f"{name}[{key}]" if name else key for key in [*required, *value]}
-        unknown = [names[key] for key in value if key not in known]
-        if unknown:
-            message = f"Received unknown parameter{'s' if unknown[1:] else ''}: {', '.join(unknown)}"
-            raise invalid(message, param=unknown[0], code="parameter_unknown")
-        for key in required:
-            if key not in value:
-                message = f"Missing required param: {names[key]}."
-                raise invalid(message, param=names[key], code="parameter_missing")
-        return {key: known[key](item, names[key]) for key, item in value.items()}
 
-    return parse
+class _Strict(BaseModel, extra="forbid", strict=True, frozen=True):
+    pass
+
+
+class CardDetails(_Strict):
+    number: Text | None = None
+    exp_month: Integer | None = None
+    exp_year: Integer | None = None
+    cvc: Text | None = None
+    token: Text | None = None
+
+
+class MethodData(_Strict):
+    type: Literal["card"]
+    card: CardDetails
+
+
+class AutomaticPaymentMethods(_Strict):
+    enabled: Boolean
+    allow_redirects: Literal["always", "never"] = "always"
+
+
+class Period(_Strict):
+    gt: Integer | None = None
+    gte: Integer | None = None
+    lt: Integer | None = None
+    lte: Integer | None = None
+
+
+class Expandable(_Strict):
+    expand: Texts = []
+
+
+class CreateMethod(Expandable, MethodData):
+    pass
+
+
+class RetrieveIntent(Expandable):
+    client_secret: Text | None = None
+
+
+class ConfirmIntent(Expandable):
+    payment_method: Text | None = None
+    payment_method_data: MethodData | None = None
+    use_stripe_sdk: Boolean | None = None
+
+
+class CreateIntent(ConfirmIntent):
+    amount: Amount
+    currency: Text
+    automatic_payment_methods: AutomaticPaymentMethods | None = None
+    capture_method: Literal["automatic", "automatic_async", "manual"] = "automatic_async"
+    confirm: Boolean = False
+    description: Text | None = None
+    metadata: Metadata = {}
+    payment_method_types: Texts | None = None
+    receipt_email: Text | None = None
+    statement_descriptor_suffix: Text | None = None
+
+
+class CaptureIntent(Expandable):
+    amount_to_capture: Amount | None = None
+
+
+class CancelIntent(Expandable):
+    cancellation_reason: Literal["abandoned", "duplicate", "fraudulent", "requested_by_customer"] | None = (
+        None
+    )
+
+
+class AuthenticateIntent(Expandable):
+    client_secret: Text
+    success: Boolean
+
+
+class CreateRefund(Expandable):
+    payment_intent: Text
+    amount: Amount | None = None
+    metadata: Metadata = {}
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+
+
+class List(Expandable):
+    created: Period = Period()
+    limit: Annotated[Integer, Field(ge=1, le=100)] = 10
+    starting_after: Text | None = None
+
+
+class ListRefunds(List):
+    payment_intent: Text | None = None
+
+
+class ListEvents(List):
+    type: Text | None = None

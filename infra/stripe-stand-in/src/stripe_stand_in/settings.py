@@ -1,54 +1,42 @@
-"""Owns the configuration: what the environment says, checked once before anything starts."""
+"""The settings, read from environment variables and checked before anything starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-REQUIRED = {
-    "PORT": "the port to listen on",
-    "DATA_DIR": "the folder that keeps the state",
-    "STRIPE_KEY": "the secret key that callers must present",
-}
-LOG_LEVELS = ("debug", "info", "warning", "error")
+from pydantic import BaseModel, Field, ValidationError
 
 
 class SettingsError(Exception):
-    """The environment lacks something, or holds something unusable; the text names the variable."""
+    """A variable is missing or invalid; the text names it."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    port: int
+class Settings(BaseModel, frozen=True):
+    port: int = Field(gt=0, lt=65536)
     data_dir: Path
     stripe_key: str
-    stripe_publishable_key: str | None
-    host: str
-    log_level: str
-    webhook_url: str | None
-    webhook_secrets: list[str]
+    stripe_publishable_key: str | None = None
+    host: str = "127.0.0.1"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    webhook_url: str | None = None
+    stripe_webhook_secret: str = ""
+
+    @property
+    def webhook_secrets(self) -> list[str]:
+        return [secret.strip() for secret in self.stripe_webhook_secret.split(",") if secret.strip()]
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    for name, meaning in REQUIRED.items():
-        if not environment.get(name):
-            raise SettingsError(f"{name} is not set ({meaning})")
-    port = environment["PORT"]
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise SettingsError(f"PORT is {port!r}: it must be a number from 1 to 65535")
-    log_level = (environment.get("LOG_LEVEL") or "info").lower()
-    if log_level not in LOG_LEVELS:
-        raise SettingsError(f"LOG_LEVEL is {log_level!r}: it must be one of {', '.join(LOG_LEVELS)}")
-    url = environment.get("WEBHOOK_URL")
-    signing = [secret.strip() for secret in environment.get("STRIPE_WEBHOOK_SECRET", "").split(",")]
-    if bool(url) != any(signing):
-        raise SettingsError("WEBHOOK_URL and STRIPE_WEBHOOK_SECRET go together: set both, or neither")
-    return Settings(
-        port=int(port),
-        data_dir=Path(environment["DATA_DIR"]),
-        stripe_key=environment["STRIPE_KEY"].strip(),  # as payments does
-        stripe_publishable_key=environment.get("STRIPE_PUBLISHABLE_KEY", "").strip() or None,
-        host=environment.get("HOST") or "127.0.0.1",
-        log_level=log_level,
-        webhook_url=url or None,
-        webhook_secrets=[secret for secret in signing if secret],
-    )
+    """Raises SettingsError. An empty variable counts as missing."""
+    values = {name: environment.get(name.upper(), "").strip() for name in Settings.model_fields}
+    values["log_level"] = values["log_level"].lower()
+    try:
+        settings = Settings.model_validate({name: value for name, value in values.items() if value})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper()
+        problem = "not set" if first["type"] == "missing" else f"{first['input']!r}: {first['msg']}"
+        raise SettingsError(f"{name} is {problem}") from None
+    if bool(settings.webhook_url) != bool(settings.webhook_secrets):
+        raise SettingsError("WEBHOOK_URL and STRIPE_WEBHOOK_SECRET must be set together")
+    return settings

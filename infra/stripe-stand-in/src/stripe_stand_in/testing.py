@@ -1,4 +1,4 @@
-"""Owns the pytest fixture `stripe_api`: the real server, in a process of its own, once per test session."""
+"""The pytest fixture `stripe_api`: the real server in its own process, started once per test session."""
 
 import json
 import os
@@ -19,12 +19,13 @@ import pytest
 
 KEY = "sk_test_standin0123456789"
 PUBLISHABLE_KEY = "pk_test_standin0123456789"
-_START_SECONDS = 15.0  # far more than it takes; a loaded machine is no failure
+_START_TIMEOUT = 15.0
+"""Seconds; long enough for a loaded machine."""
 
 
 @dataclass(frozen=True)
 class StripeApi:
-    """A running stand-in: give `url` to the client as its base address, and `key` as its secret key.
+    """A running stand-in. A client takes `url` as its base address and `key` as its secret key.
 
     A page loads `script` in place of Stripe.js, with the `publishable_key`.
     """
@@ -40,28 +41,28 @@ class StripeApi:
         return f"{self.url}/v3/"
 
     def fault(self, **rule: Any) -> None:
-        """From now on this goes wrong."""
-        self._ask("POST", "/_faults", json.dumps(rule))
+        """Adds a fault; its fields are those of `POST /_faults`."""
+        self._call("POST", "/_faults", json.dumps(rule))
 
     def count_struck(self) -> int:
-        """How many calls the faults in force have struck."""
-        return sum(rule["struck"] for rule in self._ask("GET", "/_faults")["data"])
+        """How many calls the current faults have struck."""
+        return sum(rule["struck"] for rule in self._call("GET", "/_faults")["data"])
 
     def mend(self) -> None:
-        """Nothing goes wrong any more."""
-        self._ask("DELETE", "/_faults")
+        """Removes all faults."""
+        self._call("DELETE", "/_faults")
 
-    def webhooks(self, **state: Any) -> None:
-        """From now on events are delivered so."""
-        self._ask("POST", "/_webhooks", json.dumps(state))
+    def webhooks(self, **settings: Any) -> None:
+        """Changes how events are delivered; the fields are those of `POST /_webhooks`."""
+        self._call("POST", "/_webhooks", json.dumps(settings))
 
     def authenticate(self, client_secret: str, *, success: bool = True) -> Any:
-        """What the buyer does at the bank. The intent."""
+        """Does what the buyer does at the bank, and returns the intent."""
         intent_id = client_secret.partition("_secret_")[0]
         form = urlencode({"client_secret": client_secret, "success": str(success).lower()})
-        return self._ask("POST", f"/v1/payment_intents/{intent_id}/_authenticate", form)
+        return self._call("POST", f"/v1/payment_intents/{intent_id}/_authenticate", form)
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> Any:
+    def _call(self, method: str, path: str, body: str | None = None) -> Any:
         headers = {"Authorization": f"Bearer {self.key}"}
         data = body.encode() if body is not None else None
         request = urllib.request.Request(self.url + path, data, headers, method=method)
@@ -73,7 +74,7 @@ class StripeApi:
 def running(
     data_dir: Path, *, webhook_url: str | None = None, webhook_secret: str | None = None
 ) -> Iterator[StripeApi]:
-    """Start the server on a free port, with its state and its log under `data_dir`; stop it at the end."""
+    """Runs the server on a free port, with its state and log in `data_dir`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     settings = {
@@ -91,7 +92,7 @@ def running(
         process = subprocess.Popen(command, env=os.environ | settings, stdout=output, stderr=output)
     api = StripeApi(f"http://127.0.0.1:{port}", KEY, PUBLISHABLE_KEY, data_dir, process)
     try:
-        _wait_until_it_answers(api)
+        _wait_until_ready(api)
         yield api
     finally:
         process.terminate()
@@ -114,9 +115,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_it_answers(api: StripeApi) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and api.process.poll() is None:
+def _wait_until_ready(api: StripeApi) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < deadline and api.process.poll() is None:
         try:
             urllib.request.urlopen(f"{api.url}/healthz", timeout=1).close()
             return

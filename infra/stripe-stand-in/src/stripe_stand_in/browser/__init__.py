@@ -1,1 +1,1 @@
-"""What a buyer's browser loads in place of Stripe.js."""
+"""What browsers load in place of Stripe.js."""
