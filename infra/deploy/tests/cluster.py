@@ -1,4 +1,4 @@
-"""What kustomize makes of infra/k8s for each kind of cluster, and questions that tests ask of it."""
+"""The overlays of infra/k8s as kustomize renders them, and queries on them."""
 
 import functools
 import os
@@ -17,18 +17,18 @@ from ticketing_deploy.images import IMAGES, ROOT
 Object = dict[str, Any]
 
 PROGRAMS = [*(image.name for image in IMAGES), "expiration-worker"]
-"""The Deployments of ours, by name."""
+"""The names of our Deployments."""
 OVERLAYS = ["dev", "prod", "gateway"]
 NAME = "app.kubernetes.io/name"
 
 
 @functools.cache
 def rendered(overlay: str) -> list[Object]:
-    """The objects of a cluster: a developer's, production's, or production's with a Gateway."""
+    """The objects of an overlay; `gateway` is production with a Gateway."""
     if overlay != "gateway":
         return kustomize(ROOT / "infra" / f"k8s-{overlay}")
     with tempfile.TemporaryDirectory() as folder:
-        # kustomize takes no absolute paths.
+        # kustomize accepts no absolute paths.
         base, component = (
             os.path.relpath(ROOT / "infra" / path, folder) for path in ("k8s-prod", "k8s/gateway")
         )
@@ -40,9 +40,9 @@ def rendered(overlay: str) -> list[Object]:
 
 def kustomize(folder: Path) -> list[Object]:
     command = [tool("kubectl"), "kustomize", folder]
-    made = subprocess.run(command, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return list(yaml.safe_load_all(made.stdout))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def of_kind(overlay: str, *kinds: str) -> list[Object]:
@@ -56,7 +56,7 @@ def named(overlay: str, kind: str, name: str) -> Object:
 
 @dataclass(frozen=True)
 class Workload:
-    """A Deployment, StatefulSet or CronJob, and what its pods are like."""
+    """A Deployment, StatefulSet or CronJob, with its pod template."""
 
     kind: str
     name: str
@@ -90,17 +90,17 @@ def workload(overlay: str, name: str) -> Workload:
 
 
 def environment(overlay: str, each: Workload) -> dict[str, str]:
-    """What its container is told; in place of a secret, `<secret>/<key>`."""
-    told: dict[str, str] = {}
+    """The variables of its container; the value of a secret is `<secret>/<key>`."""
+    variables: dict[str, str] = {}
     for source in each.container.get("envFrom", []):
-        told |= named(overlay, "ConfigMap", source["configMapRef"]["name"])["data"]
+        variables |= named(overlay, "ConfigMap", source["configMapRef"]["name"])["data"]
     for variable in each.container.get("env", []):
         if "value" in variable:
-            told[variable["name"]] = variable["value"]
+            variables[variable["name"]] = variable["value"]
         elif "secretKeyRef" in variable["valueFrom"]:
             secret = variable["valueFrom"]["secretKeyRef"]
-            told[variable["name"]] = f"{secret['name']}/{secret['key']}"
-    return told
+            variables[variable["name"]] = f"{secret['name']}/{secret['key']}"
+    return variables
 
 
 def secrets_used(overlay: str) -> set[tuple[str, str]]:
@@ -113,6 +113,6 @@ def secrets_used(overlay: str) -> set[tuple[str, str]]:
 
 
 def selected(overlay: str, selector: Object) -> Iterator[Workload]:
-    """Those whose pods have all of the labels."""
-    wanted = selector.get("matchLabels", {}).items()
-    return (each for each in workloads(overlay) if wanted <= each.labels.items())
+    """The workloads whose pods have all labels of the selector."""
+    labels = selector.get("matchLabels", {}).items()
+    return (each for each in workloads(overlay) if labels <= each.labels.items())

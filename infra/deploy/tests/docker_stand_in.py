@@ -1,40 +1,51 @@
-"""A docker without images: what `run` runs is a small server, with the fault that the image's name tells."""
+"""A docker without images: `run` starts a small server, with the fault that the image's name selects."""
 
 import http.server
-import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 ARGUMENTS = sys.argv[1:]
-FAULT = next((word.partition(":")[0] for word in ARGUMENTS if word.endswith(":trial")), "")
+FAULT = next((word.partition(":")[0] for word in ARGUMENTS if word.endswith(":smoke")), "")
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(503 if FAULT == "never-ready" else 200)
         self.end_headers()
-        self.wfile.write(b'{"mongo": "down"}')
 
 
-def look() -> None:
-    seen = {
-        "uid": 0 if FAULT == "root" else 10001,
-        "tools": ["gcc"] if FAULT == "compiler" else [],
-        "writable": ["/app/bin"] if FAULT == "writable" else [],
-    }
-    print(json.dumps(seen))
+def inspect(command: list[str]) -> None:
+    """Runs the real script among the programs of an image that has the fault."""
+    with tempfile.TemporaryDirectory() as folder:
+        programs = {
+            "id": f"echo {0 if FAULT == 'root' else 10001}",
+            "find": "echo /app/bin" if FAULT == "writable" else "true",
+            "sed": 'exec /bin/sed "$@"',
+            **({"gcc": "true"} if FAULT == "compiler" else {}),
+        }
+        for name, script in programs.items():
+            Path(folder, name).write_text(f"#!/bin/sh\n{script}\n")
+            Path(folder, name).chmod(0o755)
+        subprocess.run(["/bin/sh", *command[1:]], env={"PATH": folder})
 
 
 def serve() -> None:
-    told = dict(word.removeprefix("--env=").split("=", 1) for word in ARGUMENTS if word.startswith("--env="))
+    variables = dict(
+        word.removeprefix("--env=").split("=", 1) for word in ARGUMENTS if word.startswith("--env=")
+    )
     if FAULT == "crashes" or "--read-only" not in ARGUMENTS:
-        sys.exit("No JWT_KEY, say")
+        sys.exit("JWT_KEY is missing")
     signal.signal(signal.SIGTERM, lambda *_: None if FAULT == "deaf" else os._exit(FAULT == "ends-badly"))
-    http.server.HTTPServer((told["HOST"], int(told["PORT"])), Answers).serve_forever()
+    http.server.HTTPServer((variables["HOST"], int(variables["PORT"])), Handler).serve_forever()
 
 
-if ARGUMENTS[0] == "images":
-    print("180MB")
+if ARGUMENTS[:2] == ["image", "inspect"]:
+    print('[{"Config": {"Entrypoint": null, "Cmd": ["serve"]}}]')
 elif ARGUMENTS[0] == "run":
-    (look if "--entrypoint=" in ARGUMENTS else serve)()
+    image = next(index for index, word in enumerate(ARGUMENTS) if word.endswith(":smoke"))
+    command = ARGUMENTS[image + 1 :]
+    inspect(command) if command[0] == "sh" else serve()

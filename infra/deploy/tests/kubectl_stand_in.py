@@ -1,9 +1,9 @@
-"""A kubectl in front of no cluster: `kustomize` is the real one's, the rest is answered from a folder.
+"""A kubectl without a cluster: runs the real `kustomize`, and answers other commands from files in a folder.
 
-The folder, $CLUSTER, holds what was asked (`calls`, one JSON a line) and what is so: `applied-<n>.yaml`,
-`annotation`, and what a test wrote there: `broken`, words that make the rollout of what has them fail;
-`refused`, words that the server does not take; `slow`, when rollouts do not end; `late`, when one ran out of
-time before; `pods.json`, what there is besides.
+The folder is $CLUSTER. This script writes to it: `calls`, the arguments of each call as a line of JSON;
+`applied-<n>.yaml`; and `annotation`. Tests write to it: `broken`, words in manifests whose rollout fails;
+`refused`, words in manifests that the server rejects; `slow`, so that rollouts do not end; `late`, so that
+the first rollout reports an old deadline; `pods.json`, the pods and StatefulSets.
 """
 
 import json
@@ -18,7 +18,7 @@ CLUSTER = Path(os.environ["CLUSTER"])
 ARGUMENTS = sys.argv[1:]
 
 
-def told(name: str) -> list[str]:
+def words(name: str) -> list[str]:
     file = CLUSTER / name
     return file.read_text().split() if file.exists() else []
 
@@ -29,7 +29,7 @@ def applied() -> list[Path]:
 
 def apply() -> None:
     manifests = sys.stdin.read()
-    if any(word in manifests for word in told("refused")):
+    if any(word in manifests for word in words("refused")):
         sys.exit("The Deployment is invalid")
     (CLUSTER / f"applied-{len(applied())}.yaml").write_text(manifests)
     groups = {"Deployment": ".apps", "StatefulSet": ".apps", "CronJob": ".batch"}
@@ -49,7 +49,7 @@ def rollout_status(workload: str) -> None:
     if (CLUSTER / "late").exists():
         (CLUSTER / "late").unlink()
         sys.exit(f'error: deployment "{name}" exceeded its progress deadline')
-    if any(word in json.dumps(item) for word in told("broken")):
+    if any(word in json.dumps(item) for word in words("broken")):
         sys.exit("error: timed out waiting for the condition")
     print(f'"{name}" successfully rolled out')
 
@@ -68,7 +68,7 @@ def main() -> None:
         case ["config", *_]:
             print("stand-in")
         case ["get", "namespace", *_]:
-            print(" ".join(told("annotation")), end="")
+            print(" ".join(words("annotation")), end="")
         case ["annotate", *_, annotation]:
             (CLUSTER / "annotation").write_text(annotation.partition("=")[2])
         case ["apply", *_]:
@@ -80,7 +80,7 @@ def main() -> None:
         case ["get", "events", *_]:
             print("Back-off pulling image")
         case ["logs", pod, *_]:
-            print(f"{pod} says why")
+            print(f"log line of {pod}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""MongoDB pods without a cluster: real mongods, run and probed as the manifest says. Tests set their DNS.
+"""MongoDB pods without a cluster: real mongods, run and probed as in the manifest. Tests set their DNS.
 
-Names resolve by libnss_wrapper, which is preloaded (https://cwrap.org/nss_wrapper.html). Each pod has its own
-address, in 127.0.0.0/8, and a new one after each restart.
+The preloaded libnss_wrapper resolves names (https://cwrap.org/nss_wrapper.html). Each pod has its own
+address in 127.0.0.0/8, and a new one after each restart.
 """
 
 import os
@@ -23,17 +23,17 @@ from ticketing_common.testing.servers import die_with_parent, find_mongod
 
 _WRAPPER = "libnss_wrapper.so"
 _STORE = "orders-mongo"
-_PROBE_EVERY = 1.0
-"""Seconds; in the manifest it is longer."""
+_PROBE_PERIOD = 1.0
+"""In seconds; shorter than in the manifest."""
 
 _FOR_TESTS = [
-    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=1MB)"),  # else 300 MB at once
-    *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),  # else 15 s
+    *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=1MB)"),  # default: 300 MB
+    *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),  # default: 15 s
 ]
 
 
 class Dns:
-    """Which address each name has. It begins empty."""
+    """The address of each name; empty at first."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "hosts"
@@ -42,7 +42,7 @@ class Dns:
         self._write()
 
     def environment(self) -> dict[str, str]:
-        """With this, a program resolves names here."""
+        """The variables with which a program resolves names here."""
         return {"LD_PRELOAD": _WRAPPER, "NSS_WRAPPER_HOSTS": str(self._file)}
 
     def set(self, name: str, address: str) -> None:
@@ -50,29 +50,29 @@ class Dns:
         self._write()
 
     def clear(self) -> None:
-        """No name resolves any more, as when DNS is down."""
+        """Remove all names, as if DNS were down."""
         self._addresses.clear()
         self._write()
 
-    def is_in_control(self) -> bool:
-        """Whether programs ask here, which they do if libnss_wrapper is installed."""
-        self.set("is-it.there", "127.9.9.9")
-        command = ["getent", "ahosts", "is-it.there"]
-        asked = subprocess.run(command, env=os.environ | self.environment(), capture_output=True, text=True)
+    def is_used(self) -> bool:
+        """Whether programs resolve names here: True if libnss_wrapper is installed."""
+        self.set("probe.test", "127.9.9.9")
+        command = ["getent", "ahosts", "probe.test"]
+        done = subprocess.run(command, env=os.environ | self.environment(), capture_output=True, text=True)
         self.clear()
-        return "127.9.9.9" in asked.stdout
+        return "127.9.9.9" in done.stdout
 
     def _write(self) -> None:
         new = self._file.with_suffix(".new")
         new.write_text("".join(f"{address} {name}\n" for name, address in self._addresses.items()))
-        # The wrapper reads the file again when its time differs, in whole seconds.
+        # The wrapper reads the file again if its modification time differs, in whole seconds.
         self._changed += 1
         os.utime(new, (self._changed, self._changed))
         new.rename(self._file)
 
 
 class Pod:
-    """A member of the orders' MongoDB, with its one container and its volume."""
+    """A member of orders' MongoDB, with its container and its volume."""
 
     def __init__(self, overlay: str, ordinal: int, dns: Dns, folder: Path) -> None:
         self.name = f"{_STORE}-{ordinal}"
@@ -89,7 +89,7 @@ class Pod:
         self.restarts = 0
 
     def start(self, *, wait_for_name: bool = True) -> None:
-        """Run the container in a pod with a new address; without waiting, only its mongod, at once."""
+        """Run the container in a pod with a new address. Without waiting, run mongod at once."""
         a, b, c = (random.randrange(2, 250) for _ in range(3))
         self.address = f"127.{a}.{b}.{c}"
         self.client: MongoClient[Any] = MongoClient(
@@ -99,31 +99,31 @@ class Pod:
         self._run(wait_for_name)
 
     def publish(self) -> None:
-        """DNS has the pod's address from now on."""
+        """Add the pod's address to DNS."""
         self._dns.set(self.host, self.address)
 
     def stop(self) -> int:
-        """End the container as Kubernetes does. Returns its exit status."""
+        """Stop the container like Kubernetes. Returns its exit status."""
         assert self._process
         self._process.terminate()
         status = self._process.wait(30)
         self.client.close()
         return status
 
-    def tend(self) -> None:
-        """What the kubelet does all the time: start a container that has ended, and probe one that runs."""
+    def supervise(self) -> None:
+        """Act as the kubelet: restart the container if it exited, and probe it."""
         assert self._process
         if self._process.poll() is not None:
             self.restarts += 1
             self._run(wait_for_name=True)
-        if time.monotonic() - self._probed > _PROBE_EVERY:
-            which = "livenessProbe" if self._has_started else "startupProbe"
-            self._has_started = self.probe(which) or self._has_started
+        if time.monotonic() - self._probed > _PROBE_PERIOD:
+            name = "livenessProbe" if self._has_started else "startupProbe"
+            self._has_started = self.probe(name) or self._has_started
             self._probed = time.monotonic()
 
-    def probe(self, which: str) -> bool:
-        """Whether the probe succeeds; at once if it asks only whether the port is open."""
-        if "exec" not in (probe := self._spec.container[which]):
+    def probe(self, name: str) -> bool:
+        """Whether the probe succeeds. A probe without a command always does."""
+        if "exec" not in (probe := self._spec.container[name]):
             return True
         command = [self._localized(word) for word in probe["exec"]["command"]]
         with self.log.open("ab") as log:
@@ -137,11 +137,11 @@ class Pod:
         self._process.send_signal(number)
 
     def remove_mongosh(self) -> None:
-        """From now on a call of mongosh fails."""
+        """Make every later call of mongosh fail."""
         (self._folder / "bin" / "mongosh").write_text("#!/bin/sh\nexit 1\n")
 
     def state(self) -> str:
-        """primary, secondary, removed, or what else there is."""
+        """Returns primary, secondary, removed, down or other."""
         try:
             hello = self.client.admin.command("hello")
             if hello.get("isreplicaset"):
@@ -170,16 +170,16 @@ class Pod:
 
     def _environment(self) -> dict[str, str]:
         fields = {"metadata.name": self.name, "status.podIP": self.address}
-        told = {
+        variables = {
             variable["name"]: variable["value"]
             if "value" in variable
             else fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
             for variable in self._spec.container["env"]
         }
-        return told | {"PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}"}
+        return variables | {"PATH": f"{self._folder / 'bin'}:{os.environ['PATH']}"}
 
     def _install(self) -> None:
-        """The programs of the image, and the files of the ConfigMap."""
+        """Install the programs of the image and the files of the ConfigMap."""
         programs, files = self._folder / "bin", self._folder / "member"
         for folder in (programs, files):
             folder.mkdir(exist_ok=True)
@@ -191,28 +191,28 @@ class Pod:
             (files / file).write_text(self._localized(text))
 
     def _localized(self, text: str) -> str:
-        """With paths and addresses of this pod, which shares its machine with others."""
-        for theirs, ours in {
+        """Replace paths and addresses with those of this pod, which shares the machine with others."""
+        for original, local in {
             "/member/": f"{self._folder}/member/",
             "localhost": self.address,
             "127.0.0.1": self.address,
         }.items():
-            text = text.replace(theirs, ours)
+            text = text.replace(original, local)
         return text
 
 
-def tend_until(condition: Callable[[], bool], *pods: Pod, seconds: float = 60) -> None:
-    """Tend the pods until the condition holds. Raises AssertionError."""
+def supervise_until(condition: Callable[[], bool], *pods: Pod, seconds: float = 60) -> None:
+    """Supervise the pods until the condition holds. Raises AssertionError."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, [(pod.state(), pod.log.read_text()[-2000:]) for pod in pods]
         for pod in pods:
-            pod.tend()
+            pod.supervise()
         time.sleep(0.05)
 
 
 def _install_mongosh(path: Path) -> None:
-    """mongosh itself, if this machine has it, else a stand-in, run by the node that Playwright brings."""
+    """Use the mongosh of this machine, or a stand-in that the node of Playwright runs."""
     node, _cli = compute_driver_executable()
     stand_in = Path(__file__).with_name("mongosh_stand_in.js")
     mongosh = shutil.which("mongosh") or f'{node}" "{stand_in}'

@@ -1,10 +1,10 @@
-// mongosh as far as member.js needs it, for node: `db` asks through PyMongo. Arguments as mongosh has them.
+// The part of mongosh that member.js uses, for node: `db` sends commands through PyMongo. Takes mongosh's arguments.
 const { spawnSync } = require("node:child_process");
 const { readFileSync } = require("node:fs");
 const vm = require("node:vm");
 
 const [file, uri] = process.argv.slice(2).reverse();
-const ask = `
+const send = `
 import json, sys
 from bson import json_util
 from pymongo import MongoClient
@@ -21,7 +21,7 @@ except PyMongoError as error:
 `;
 
 function adminCommand(command) {
-  const { status, stdout, stderr } = spawnSync(process.env.PYTHON, ["-c", ask, uri, JSON.stringify(command)]);
+  const { status, stdout, stderr } = spawnSync(process.env.PYTHON, ["-c", send, uri, JSON.stringify(command)]);
   if (!stdout.length) throw new Error(String(stderr));
   const answer = JSON.parse(stdout);
   if (status) throw answer;

@@ -1,4 +1,4 @@
-"""Rolling out and back: real git, real kustomize, and a kubectl that stands in for a cluster."""
+"""Rollouts and rollbacks, with real git, real kustomize, and a kubectl stand-in for the cluster."""
 
 import json
 import os
@@ -49,8 +49,8 @@ MANIFESTS = {
 
 
 @dataclass
-class Place:
-    """A repository with a tiny overlay, and a cluster that is a folder."""
+class Setup:
+    """A repository with a small overlay, and a folder that the kubectl stand-in uses as its cluster."""
 
     repository: Path
     cluster: Path
@@ -103,33 +103,37 @@ class Place:
     def annotation(self) -> str:
         return (self.cluster / "annotation").read_text()
 
-    def say(self, what: str, text: str = "") -> None:
+    def write_state(self, what: str, text: str = "") -> None:
         (self.cluster / what).write_text(text)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path / "repository", tmp_path / "cluster")
+def setup(tmp_path: Path) -> Setup:
+    setup = Setup(tmp_path / "repository", tmp_path / "cluster")
     package = "infra/deploy/src/ticketing_deploy"
-    shutil.copytree(ROOT / package, place.repository / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / ".gitignore", place.repository)
-    overlay = place.repository / "infra/k8s-prod"
+    shutil.copytree(ROOT / package, setup.repository / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".gitignore", setup.repository)
+    overlay = setup.repository / "infra/k8s-prod"
     overlay.mkdir(parents=True)
     for name, text in MANIFESTS.items():
         (overlay / name).write_text(text)
-    kept = [
-        {"name": image.repository, "newName": f"elsewhere.example/old/{image.name}", "newTag": "unset"}
+    overrides = [
+        {
+            "name": f"ticketing/{image.name}",
+            "newName": f"elsewhere.example/old/{image.name}",
+            "newTag": "unset",
+        }
         for image in IMAGES
     ]
-    kustomization = {"namespace": "ticketing", "resources": list(MANIFESTS), "images": kept}
+    kustomization = {"namespace": "ticketing", "resources": list(MANIFESTS), "images": overrides}
     (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    place.git("init", "--initial-branch=main")
-    place.commit("common/src/first.py", "")
-    (place.cluster / "bin").mkdir(parents=True)
-    kubectl = place.cluster / "bin/kubectl"
+    setup.git("init", "--initial-branch=main")
+    setup.commit("common/src/first.py", "")
+    (setup.cluster / "bin").mkdir(parents=True)
+    kubectl = setup.cluster / "bin/kubectl"
     kubectl.write_text(f"#!{sys.executable}\n" + Path(__file__).with_name("kubectl_stand_in.py").read_text())
     kubectl.chmod(0o755)
-    return place
+    return setup
 
 
 def images(manifests: str) -> list[str]:
@@ -140,9 +144,9 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_rendering_sets_each_image_of_ours_to_its_exact_tag(place: Place) -> None:
-    rendered = place.run("render", "--registry", REGISTRY).stdout
-    tags = place.tags()
+def test_render_sets_our_images_to_their_tags_and_keeps_others(setup: Setup) -> None:
+    rendered = setup.run("render", "--registry", REGISTRY).stdout
+    tags = setup.tags()
     assert sorted(images(rendered)) == [
         "nats:2.12.2",
         *(f"{REGISTRY}/{name}:{tags[name]}" for name in ("auth", "expiration", "payments")),
@@ -150,145 +154,128 @@ def test_rendering_sets_each_image_of_ours_to_its_exact_tag(place: Place) -> Non
     assert len(list(yaml.safe_load_all(rendered))) == len(MANIFESTS)
 
 
-def test_only_what_an_image_is_made_from_changes_its_tag(place: Place) -> None:
-    first = place.tags()
+def test_tag_changes_only_with_the_sources_of_the_image(setup: Setup) -> None:
+    first = setup.tags()
     assert set(first) == {image.name for image in IMAGES}
-    orders = place.commit("orders/src/new.py", "")
-    assert place.tags() == {**first, "orders": orders}
-    place.commit("docs/words.md", "")
-    assert place.tags() == {**first, "orders": orders}
-    common = place.commit("common/src/second.py", "")
-    assert set(place.tags().values()) == {common}
+    orders = setup.commit("orders/src/new.py", "")
+    assert setup.tags() == {**first, "orders": orders}
+    setup.commit("docs/words.md", "")
+    assert setup.tags() == {**first, "orders": orders}
+    common = setup.commit("common/src/second.py", "")
+    assert set(setup.tags().values()) == {common}
 
 
-@pytest.mark.parametrize("image", ["nats", "nats:latest", "example.com/nats", "localhost:5000/nats:latest"])
-def test_an_image_whose_tag_could_move_is_refused(place: Place, image: str) -> None:
-    place.commit("infra/k8s-prod/nats.yaml", MANIFESTS["nats.yaml"].replace("nats:2.12.2", image))
-    done = place.apply()
-    assert done.returncode == 1
-    assert last_line(done).startswith(f"Nothing was changed: {image}")
-    assert place.applied() == []
-
-
-def test_a_digest_is_as_good_as_a_tag(place: Place) -> None:
-    image = f"nats@sha256:{'0' * 64}"
-    place.commit("infra/k8s-prod/nats.yaml", MANIFESTS["nats.yaml"].replace("nats:2.12.2", image))
-    assert image in images(place.run("render", "--registry", REGISTRY).stdout)
-
-
-def test_a_shallow_clone_is_refused(place: Place) -> None:
-    place.commit("orders/src/new.py", "")
-    shallow = Place(place.repository.with_name("shallow"), place.cluster)
-    place.git("clone", "--depth=1", f"file://{place.repository}", str(shallow.repository))
+def test_shallow_clone_is_rejected(setup: Setup) -> None:
+    setup.commit("orders/src/new.py", "")
+    shallow = Setup(setup.repository.with_name("shallow"), setup.cluster)
+    setup.git("clone", "--depth=1", f"file://{setup.repository}", str(shallow.repository))
     done = shallow.run("tags")
     assert done.returncode == 1
     assert "shallow" in done.stdout
 
 
-def test_changes_that_are_in_no_commit_are_refused(place: Place) -> None:
-    (place.repository / "infra/k8s-prod/nats.yaml").write_text("")
-    done = place.apply()
+def test_uncommitted_changes_are_rejected(setup: Setup) -> None:
+    (setup.repository / "infra/k8s-prod/nats.yaml").write_text("")
+    done = setup.apply()
     assert done.returncode == 1
-    assert last_line(done).startswith("Nothing was changed: infra has changes")
+    assert last_line(done).startswith("Nothing was changed: infra has uncommitted changes")
 
 
-def test_a_success_is_noted_on_the_namespace(place: Place) -> None:
-    commit = place.git("rev-parse", "HEAD")
-    done = place.apply()
+def test_successful_rollout_is_recorded_on_the_namespace(setup: Setup) -> None:
+    commit = setup.git("rev-parse", "HEAD")
+    done = setup.apply()
     assert done.returncode == 0, done.stdout
-    assert place.annotation() == commit
+    assert setup.annotation() == commit
     assert last_line(done) == f"DEPLOYED: {commit} runs; its 3 workloads are ready."
-    waited = {call[2] for call in place.calls() if call[:2] == ["rollout", "status"]}
+    waited = {call[2] for call in setup.calls() if call[:2] == ["rollout", "status"]}
     assert waited == {"deployment.apps/auth", "deployment.apps/expiration-worker", "statefulset.apps/nats"}
-    assert place.apply().returncode == 0  # and again
+    assert setup.apply().returncode == 0
 
 
-def test_a_failed_rollout_goes_back_to_the_earlier_commit_with_its_own_images_and_manifests(
-    place: Place,
-) -> None:
-    place.apply()
-    earlier = place.annotation()
-    before = place.applied()[-1]
-    place.commit("infra/k8s-prod/nats.yaml", MANIFESTS["nats.yaml"].replace("2.12.2", "2.13.0"))
-    failing = place.commit("auth/src/broken.py", "")
-    place.say("broken", failing)
-    done = place.apply()
+def test_failed_rollout_restores_the_manifests_and_images_of_the_previous_commit(setup: Setup) -> None:
+    setup.apply()
+    earlier = setup.annotation()
+    before = setup.applied()[-1]
+    setup.commit("infra/k8s-prod/nats.yaml", MANIFESTS["nats.yaml"].replace("2.12.2", "2.13.0"))
+    failing = setup.commit("auth/src/broken.py", "")
+    setup.write_state("broken", failing)
+    done = setup.apply()
     assert done.returncode == 1
-    assert f"auth:{failing}" in place.applied()[-2]
-    assert place.applied()[-1] == before
-    assert place.annotation() == earlier
+    assert f"auth:{failing}" in setup.applied()[-2]
+    assert setup.applied()[-1] == before
+    assert setup.annotation() == earlier
     assert last_line(done).startswith(f"ROLLED BACK: {earlier} runs again")
     assert "Back-off pulling image" in done.stdout
-    assert place.git("worktree", "list").count("\n") == 0
+    assert setup.git("worktree", "list").count("\n") == 0
 
 
-def test_what_the_server_refuses_is_rolled_back_too(place: Place) -> None:
-    place.apply()
-    failing = place.commit("auth/src/broken.py", "")
-    place.say("refused", failing)
-    done = place.apply()
+def test_manifests_that_the_server_rejects_are_rolled_back(setup: Setup) -> None:
+    setup.apply()
+    failing = setup.commit("auth/src/broken.py", "")
+    setup.write_state("refused", failing)
+    done = setup.apply()
     assert done.returncode == 1
     assert last_line(done).startswith("ROLLED BACK: ")
 
 
-def test_a_rollback_uses_the_tags_that_its_own_code_gave(place: Place) -> None:
-    place.apply()
-    before = place.applied()[-1]
-    # From now on images are made of something else, which would give the earlier commit other tags.
+def test_rollback_computes_tags_with_the_code_of_the_previous_commit(setup: Setup) -> None:
+    setup.apply()
+    before = setup.applied()[-1]
+    # This commit changes the sources of images; its code would compute other tags for the previous commit.
     code = "infra/deploy/src/ticketing_deploy/images.py"
-    text = (place.repository / code).read_text() + '\nImage.made_from = property(lambda self: ["infra"])\n'
-    failing = place.commit(code, text)
-    place.say("broken", failing)
-    place.apply()
-    assert failing in place.applied()[-2]
-    assert place.applied()[-1] == before
+    text = (setup.repository / code).read_text() + '\nImage.sources = property(lambda self: ["infra"])\n'
+    failing = setup.commit(code, text)
+    setup.write_state("broken", failing)
+    setup.apply()
+    assert failing in setup.applied()[-2]
+    assert setup.applied()[-1] == before
 
 
-def test_a_rollback_that_fails_says_that_the_cluster_is_in_between(place: Place) -> None:
-    place.apply()
-    earlier = place.annotation()
-    place.commit("auth/src/broken.py", "")
-    place.say("broken", "auth")
-    done = place.apply()
+def test_failed_rollback_is_reported(setup: Setup) -> None:
+    setup.apply()
+    earlier = setup.annotation()
+    setup.commit("auth/src/broken.py", "")
+    setup.write_state("broken", "auth")
+    done = setup.apply()
     assert done.returncode == 1
-    assert len(place.applied()) == 3
-    assert last_line(done).startswith("IN BETWEEN: ")
-    assert place.annotation() == earlier
+    assert len(setup.applied()) == 3
+    assert last_line(done).startswith("ROLLBACK FAILED: ")
+    assert setup.annotation() == earlier
 
 
-def test_an_earlier_commit_that_git_no_longer_has_is_a_rollback_that_fails(place: Place) -> None:
-    place.say("annotation", "0" * 40)
-    place.say("broken", "auth")
-    done = place.apply()
+def test_rollback_fails_if_git_does_not_have_the_previous_commit(setup: Setup) -> None:
+    setup.write_state("annotation", "0" * 40)
+    setup.write_state("broken", "auth")
+    done = setup.apply()
     assert done.returncode == 1
-    assert last_line(done).startswith("IN BETWEEN: ")
+    assert last_line(done).startswith("ROLLBACK FAILED: ")
 
 
-def test_a_first_deployment_that_fails_is_left_for_repair(place: Place) -> None:
-    place.say("broken", "auth")
-    done = place.apply()
+def test_failed_first_deployment_is_not_rolled_back_and_can_be_repeated(setup: Setup) -> None:
+    setup.write_state("broken", "auth")
+    done = setup.apply()
     assert done.returncode == 1
-    assert len(place.applied()) == 1
+    assert len(setup.applied()) == 1
     assert last_line(done).startswith("NOT ROLLED BACK: ")
-    (place.cluster / "broken").unlink()
-    assert place.apply().returncode == 0
+    (setup.cluster / "broken").unlink()
+    assert setup.apply().returncode == 0
 
 
-def test_a_commit_is_not_rolled_back_to_itself(place: Place) -> None:
-    place.apply()
-    place.say("broken", "auth")
-    done = place.apply()
+def test_commit_is_not_rolled_back_to_itself(setup: Setup) -> None:
+    setup.apply()
+    setup.write_state("broken", "auth")
+    done = setup.apply()
     assert done.returncode == 1
-    assert len(place.applied()) == 2
+    assert len(setup.applied()) == 2
     assert last_line(done).startswith("NOT ROLLED BACK: ")
 
 
-def test_a_deadline_that_passed_in_an_earlier_rollout_is_not_held_against_this_one(place: Place) -> None:
-    place.say("late")
-    assert place.apply().returncode == 0
+def test_progress_deadline_of_an_earlier_rollout_is_ignored(setup: Setup) -> None:
+    setup.write_state("late")
+    assert setup.apply().returncode == 0
 
 
-def test_a_pod_that_an_earlier_rollout_left_stuck_is_replaced(place: Place) -> None:
+def test_pod_stuck_in_an_earlier_rollout_is_deleted(setup: Setup) -> None:
     def pod(name: str, revision: str, ready: str) -> dict[str, Any]:
         return {
             "kind": "Pod",
@@ -316,29 +303,29 @@ def test_a_pod_that_an_earlier_rollout_left_stuck_is_replaced(place: Place) -> N
         pod("starting", "good", "False"),
         other,
     ]
-    place.say("pods.json", json.dumps({"items": [nats, *pods]}))
-    assert place.apply().returncode == 0
-    assert [call[2] for call in place.calls() if call[0] == "delete"] == ["stuck"]
+    setup.write_state("pods.json", json.dumps({"items": [nats, *pods]}))
+    assert setup.apply().returncode == 0
+    assert [call[2] for call in setup.calls() if call[0] == "delete"] == ["stuck"]
 
 
-def test_the_last_words_of_pods_that_are_not_ready_are_shown(place: Place) -> None:
+def test_logs_of_pods_that_are_not_ready_are_shown(setup: Setup) -> None:
     pods = [{"metadata": {"name": f"auth-{n}"}, "kind": "Pod", "status": {}} for n in range(9)]
-    place.say("pods.json", json.dumps({"items": pods}))
-    place.say("broken", "auth")
-    done = place.apply()
-    assert done.stdout.count("says why") == 5
+    setup.write_state("pods.json", json.dumps({"items": pods}))
+    setup.write_state("broken", "auth")
+    done = setup.apply()
+    assert done.stdout.count("log line of auth") == 5
     assert last_line(done).startswith("NOT ROLLED BACK: ")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_says_what_is_left(place: Place, how: signal.Signals) -> None:
-    place.say("slow")
-    with subprocess.Popen(**place.command("apply", "--registry", REGISTRY)) as deploying:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_reports_the_state_of_the_cluster(setup: Setup, number: signal.Signals) -> None:
+    setup.write_state("slow")
+    with subprocess.Popen(**setup.command("apply", "--registry", REGISTRY)) as deploying:
         deadline = time.monotonic() + 20
-        while not any(call[0] == "rollout" for call in place.calls()) and time.monotonic() < deadline:
+        while not any(call[0] == "rollout" for call in setup.calls()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        deploying.send_signal(how)
-        said = deploying.communicate(timeout=20)[0]
+        deploying.send_signal(number)
+        output = deploying.communicate(timeout=20)[0]
     assert deploying.returncode == 1
-    assert said.splitlines()[-1].startswith("INTERRUPTED: ")
-    assert not (place.cluster / "annotation").exists()
+    assert output.splitlines()[-1].startswith("INTERRUPTED: ")
+    assert not (setup.cluster / "annotation").exists()

@@ -1,4 +1,4 @@
-"""What images are made from, what a build sees, the commit that names one, and what a trial finds wrong."""
+"""The Dockerfile and its build context, the tag of each image, and the smoke test."""
 
 import os
 import re
@@ -12,13 +12,12 @@ from commands import check, git
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ticketing_deploy import engines, images, pip_settings, trial
-from ticketing_deploy.images import DOCKERFILE, IMAGES, ROOT, STRIPE_STAND_IN, Image, is_changed, tag
+from ticketing_deploy import build, engines, images, smoke_test
+from ticketing_deploy.images import ALL, DOCKERFILE, ROOT, STRIPE_STAND_IN, Image, revision, tag
 
-ALL = [*IMAGES, STRIPE_STAND_IN]
-AUTH = ALL[0]
+AUTH = ALL["auth"]
 
-every_image = pytest.mark.parametrize("image", ALL, ids=lambda image: image.name)
+every_image = pytest.mark.parametrize("image", ALL.values(), ids=lambda image: image.name)
 
 
 def instructions(name):
@@ -28,7 +27,7 @@ def instructions(name):
 
 
 def copied(image):
-    """The paths of the repository that get into the image's build."""
+    """The paths that the image's build copies from the repository."""
     copies = [shlex.split(line) for line in instructions("COPY")]
     return {
         path.replace("$FOLDER", image.folder)
@@ -39,40 +38,41 @@ def copied(image):
 
 
 def pins(path):
-    """The version of each package in a file of requirements."""
+    """The version of each package in a requirements file."""
     found = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / path).read_text(), re.MULTILINE)
     return {canonicalize_name(name): version for name, version in found}
 
 
-def is_seen(path):
-    """What the .dockerignore says of a path: the last line that matches it, or a folder that it is in."""
-    seen = True
+def is_in_context(path):
+    """Whether .dockerignore lets a build see the path: the last line that matches it or a parent decides."""
+    included = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = re.escape(line.lstrip("!")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
         if line and not line.startswith("#") and re.match(f"{pattern}(/|$)", path):
-            seen = line.startswith("!")
-    return seen
+            included = line.startswith("!")
+    return included
 
 
 # The Dockerfile
 
 
-def test_hadolint_finds_no_fault():
+def test_hadolint_reports_nothing():
     check("hadolint", "--no-color", DOCKERFILE)
 
 
-def test_whoever_tells_hadolint_to_look_away_says_why():
+def test_every_ignored_hadolint_rule_has_a_reason():
     ignored = re.findall(r"hadolint ignore=(.*)", (ROOT / DOCKERFILE).read_text())
     assert all(re.fullmatch(r"[A-Z0-9,]+ # \w.*", each) for each in ignored)
 
 
 def test_every_program_of_the_repository_has_an_image():
     mains = [*ROOT.glob("*/src/*/main.py"), *ROOT.glob("infra/*/src/*/main.py")]
-    assert {main.parents[2].relative_to(ROOT).as_posix() for main in mains} == {each.folder for each in ALL}
+    folders = {main.parents[2].relative_to(ROOT).as_posix() for main in mains}
+    assert folders == {image.folder for image in ALL.values()}
 
 
 @every_image
-def test_what_an_image_runs_exists(image):
+def test_module_that_an_image_runs_exists(image):
     commands = {re.search(r"exec python -m \\\"(\S+?)\\\"", line).group(1) for line in instructions("CMD")}
     (module,) = commands  # the same for development
     path = module.replace("$SERVICE", image.module).replace(".", "/")
@@ -80,59 +80,59 @@ def test_what_an_image_runs_exists(image):
 
 
 @every_image
-def test_the_folder_is_named_as_the_module_unless_the_build_is_told(image):
+def test_folder_defaults_to_the_module_name(image):
     assert "FOLDER=$SERVICE" in instructions("ARG")  # skaffold.yaml relies on it
     assert image.folder == image.module or image is STRIPE_STAND_IN
 
 
 @every_image
-def test_an_image_is_made_from_what_its_build_copies(image):
-    assert set(image.made_from) == copied(image) | {DOCKERFILE, ".dockerignore"}
+def test_sources_of_an_image_are_what_its_build_copies(image):
+    assert set(image.sources) == copied(image) | {DOCKERFILE, ".dockerignore"}
 
 
 @every_image
-def test_what_an_image_is_made_from_exists(image):
-    assert [path for path in image.made_from if not (ROOT / path).exists()] == []
+def test_sources_of_an_image_exist(image):
+    assert [path for path in image.sources if not (ROOT / path).exists()] == []
 
 
-# The .dockerignore
+# .dockerignore
 
 
 @every_image
-def test_a_build_sees_all_that_it_copies(image):
+def test_build_context_includes_every_copied_file(image):
     files = [
         file.relative_to(ROOT).as_posix()
         for path in copied(image)
         for file in [ROOT / path, *(ROOT / path).rglob("*")]
         if "__pycache__" not in file.parts
     ]
-    assert [file for file in files if not is_seen(file)] == []
+    assert [file for file in files if not is_in_context(file)] == []
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *(".git/config", ".venv/bin/python", ".data/secrets.env", "constraints.txt", "conftest.py"),
-        *(
-            "auth/tests/test_models.py",
-            "infra/stripe-stand-in/tests/conftest.py",
-            "auth/src/auth.egg-info/PKG-INFO",
-        ),
-        *(
-            "auth/src/auth/__pycache__/main.cpython-311.pyc",
-            "infra/local/src/ticketing_local/up.py",
-            "authors",
-        ),
+        ".git/config",
+        ".venv/bin/python",
+        ".data/secrets.env",
+        "constraints.txt",
+        "conftest.py",
+        "auth/tests/test_models.py",
+        "infra/stripe-stand-in/tests/conftest.py",
+        "auth/src/auth.egg-info/PKG-INFO",
+        "auth/src/auth/__pycache__/main.cpython-311.pyc",
+        "infra/local/src/ticketing_local/up.py",
+        "authors",
     ],
 )
-def test_a_build_sees_nothing_else(path):
-    assert not is_seen(path)
+def test_build_context_excludes_everything_else(path):
+    assert not is_in_context(path)
 
 
 # The wheels
 
 
-def test_images_have_the_versions_that_were_tested():
+def test_images_use_the_tested_versions():
     tested, built = pins("constraints.txt"), pins("infra/docker/wheels.txt")
     assert {name: built[name] for name in built.keys() & tested.keys()} == {
         name: tested[name] for name in built.keys() & tested.keys()
@@ -141,14 +141,10 @@ def test_images_have_the_versions_that_were_tested():
 
 
 @every_image
-def test_what_a_package_needs_is_among_the_wheels(image):
+def test_wheels_satisfy_the_dependencies_of_every_package(image):
     wheels = pins("infra/docker/wheels.txt")
-    folders = [ROOT / image.folder, ROOT / "common"]
-    command = [
-        sys.executable,
-        ROOT / "infra/docker/needs.py",
-        *(folder / "pyproject.toml" for folder in folders),
-    ]
+    pyprojects = [ROOT / folder / "pyproject.toml" for folder in (image.folder, "common")]
+    command = [sys.executable, ROOT / "infra/docker/needs.py", *pyprojects]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     needs = [Requirement(line) for line in printed.split("\n") if line]
     assert "fastapi" in {need.name for need in needs}
@@ -156,12 +152,12 @@ def test_what_a_package_needs_is_among_the_wheels(image):
         assert need.specifier.contains(wheels[canonicalize_name(need.name)]), need
 
 
-# The commit that names an image
+# The tag of an image
 
 
 @pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """An empty one in the place of ours; returns what commits a change of a file."""
+def commit(tmp_path, monkeypatch):
+    """Replaces the repository with an empty one. Returns a function that commits a change of a file."""
     monkeypatch.setattr(images, "ROOT", tmp_path)
 
     def commit(path):
@@ -180,73 +176,75 @@ def edit(file):
         opened.write("more\n")
 
 
-def test_an_image_is_named_by_the_last_commit_that_changed_it(repository):
-    repository("tickets/src/tickets/main.py")
-    made = repository("auth/src/auth/main.py")
-    for beside in ("auth/tests/test_main.py", "orders/src/orders/main.py", "constraints.txt", "README.md"):
-        repository(beside)
-    assert tag(AUTH) == made
+def test_tag_is_the_last_commit_that_changed_the_sources(commit):
+    commit("tickets/src/tickets/main.py")
+    changed = commit("auth/src/auth/main.py")
+    for other in ("auth/tests/test_main.py", "orders/src/orders/main.py", "constraints.txt", "README.md"):
+        commit(other)
+    assert tag(AUTH) == changed
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *("auth/pyproject.toml", "common/src/ticketing_common/app.py", "infra/docker/wheels.txt"),
-        *(DOCKERFILE, ".dockerignore"),
+        "auth/pyproject.toml",
+        "common/src/ticketing_common/app.py",
+        "infra/docker/wheels.txt",
+        DOCKERFILE,
+        ".dockerignore",
     ],
 )
-def test_a_change_of_what_it_is_made_from_renames_it(repository, path):
-    earlier = repository("auth/src/auth/main.py")
+def test_change_of_any_source_changes_the_tag(commit, path):
+    earlier = commit("auth/src/auth/main.py")
     assert tag(AUTH) == earlier
-    later = repository(path)
+    later = commit(path)
     assert tag(AUTH) == later
     assert tag(AUTH, "HEAD~1") == earlier
 
 
-def test_a_work_tree_is_told_from_its_commit(repository, tmp_path):
-    repository("auth/src/auth/main.py")
+def test_revision_marks_uncommitted_changes_of_sources(commit, tmp_path):
+    committed = commit("auth/src/auth/main.py")
     edit(tmp_path / "auth/tests/test_main.py")
-    assert not is_changed(AUTH)
+    assert revision(AUTH) == committed
     edit(tmp_path / "auth/src/auth/new.py")
-    assert is_changed(AUTH)
+    assert revision(AUTH) == f"{committed}-changed"
 
 
 # The machine that builds
 
 
 @pytest.fixture
-def programs(tmp_path, monkeypatch):
-    """A folder that is all of PATH."""
+def add_program(tmp_path, monkeypatch):
+    """Makes an empty folder the whole PATH. Returns a function that adds a program to it."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def program(name, text):
+    def add_program(name, text):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
 
-    return program
+    return add_program
 
 
-def test_docker_builds_where_its_daemon_answers_else_buildah(programs):
-    programs("buildah", "#!/bin/sh\n")
-    programs("docker", "#!/bin/sh\nexit 1\n")
+def test_docker_builds_if_its_daemon_answers_else_buildah(add_program):
+    add_program("buildah", "#!/bin/sh\n")
+    add_program("docker", "#!/bin/sh\nexit 1\n")
     assert engines.choose() == "buildah"
-    programs("docker", "#!/bin/sh\n")
+    add_program("docker", "#!/bin/sh\n")
     assert engines.choose() == "docker"
-    assert engines.choose("buildah") == "buildah"
 
 
-def test_where_nothing_can_build_one_is_told_what_to_install(programs):
-    with pytest.raises(engines.EngineError, match="apt-get install buildah"):
+def test_error_names_what_to_install_if_nothing_can_build(add_program):
+    with pytest.raises(SystemExit, match="apt-get install buildah"):
         engines.choose()
 
 
-def test_a_build_reaches_the_index_as_this_machine_does(tmp_path, monkeypatch):
+def test_build_uses_the_pip_settings_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example.com/simple")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "file:///srv/wheels https://more.example.com/simple")
     monkeypatch.setenv("PIP_CERT", "/etc/ssl/company.pem")
     monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "180")
-    files = pip_settings.secret_files(tmp_path)
+    files = build.write_pip_settings(tmp_path)
     assert files["ca.crt"] == Path("/etc/ssl/company.pem")
     assert set(files["pip.conf"].read_text().splitlines()) == {
         "[global]",
@@ -255,45 +253,46 @@ def test_a_build_reaches_the_index_as_this_machine_does(tmp_path, monkeypatch):
         "default-timeout = 180",
         "cert = /etc/pip-ca.crt",
     }
-    assert files["pip.conf"].stat().st_mode & 0o077 == 0  # an index may want a password
+    assert files["pip.conf"].stat().st_mode & 0o077 == 0  # an index URL may contain a password
 
 
-def test_a_build_is_told_nothing_where_pip_is_not(tmp_path, monkeypatch):
+def test_build_has_no_secrets_if_pip_has_no_settings(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    assert pip_settings.secret_files(tmp_path) == {}
+    assert build.write_pip_settings(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["pip.conf", "ca.crt"])
-def test_the_dockerfile_mounts_what_a_build_is_told(name):
-    target = {"pip.conf": "/etc/pip.conf", "ca.crt": pip_settings.CERTIFICATES}[name]
+def test_dockerfile_mounts_the_pip_settings(name):
+    target = {"pip.conf": "/etc/pip.conf", "ca.crt": build.CERTIFICATES}[name]
     assert any(f"--mount=type=secret,id={name},target={target} " in line for line in instructions("RUN"))
 
 
-# The trial
+# The smoke test
 
 
-def test_a_trial_finds_what_is_wrong(programs, capsys, monkeypatch):
+def test_smoke_test_finds_faults(add_program, capsys, monkeypatch):
     path = os.environ["PATH"]
-    programs("docker", f"#!{sys.executable}\n" + Path(__file__).with_name("docker_stand_in.py").read_text())
+    stand_in = Path(__file__).with_name("docker_stand_in.py").read_text()
+    add_program("docker", f"#!{sys.executable}\n{stand_in}")
     monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
-    monkeypatch.setattr(trial, "_READY_WITHIN", 1.0)
-    monkeypatch.setattr(trial, "_STOPPED_WITHIN", 0.5)
+    monkeypatch.setattr(smoke_test, "_READY_WITHIN", 1.0)
+    monkeypatch.setattr(smoke_test, "_STOPPED_WITHIN", 0.5)
     faults = {
         "expiration": "",
         "expiration, worker": "",
         "root": "it runs as root",
-        "compiler": "it has gcc",
-        "writable": "its user may write /app/bin",
-        "crashes": "it ended before it was ready, with status 1. It said:\nNo JWT_KEY, say",
-        "never-ready": '/readyz was not 200 within 1 s, but 503 {"mongo": "down"}',
-        "deaf": "it did not end within 0.5 s of SIGTERM",
-        "ends-badly": "it ended with status 1 when told to stop",
+        "compiler": "it contains gcc",
+        "writable": "its user can write /app/bin",
+        "crashes": "it did not answer /readyz with 200:\nJWT_KEY is missing",
+        "never-ready": r"it did not answer /readyz with 200:\n[^\n]*\"GET /readyz HTTP/1.1\" 503",
+        "deaf": "it did not exit within 0.5 s of SIGTERM",
+        "ends-badly": "it exited with status 1 after SIGTERM",
     }
-    built = {Image(name, name, name): f"{name}:trial" for name in faults if "," not in name}
-    assert trial.try_all("docker", built, "runtime") == 1
-    said = capsys.readouterr().out
+    built = {Image(name, name, name): f"{name}:smoke" for name in faults if "," not in name}
+    assert smoke_test.run_all("docker", built, "runtime") == 1
+    printed = capsys.readouterr().out
     for name, fault in faults.items():
-        row = rf"^{name} +180MB  FAILED: {re.escape(fault)}" if fault else rf"^{name} +180MB +\d\.\d s$"
-        assert re.search(row, said, re.MULTILINE), said
+        row = rf"^{name} +FAILED: {fault}" if fault else rf"^{name} +ready after \d\.\d s$"
+        assert re.search(row, printed, re.MULTILINE), printed

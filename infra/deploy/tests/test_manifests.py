@@ -1,47 +1,47 @@
-"""The manifests of each kind of cluster: valid, restricted, healthy, and stopped in good order."""
+"""The manifests of each overlay: valid, restricted, probed, and stopped gracefully."""
 
-from pathlib import Path
+import functools
+import re
 
-import kubernetes_validate
 import pytest
 import yaml
 from cluster import NAME, OVERLAYS, PROGRAMS, named, of_kind, rendered, selected, workload, workloads
-from commands import check
+from kubernetes_validate import utils as validation
 
-from ticketing_common.app import _STOP_WITHIN
+from ticketing_common.http.server import STOP_TIMEOUT
 from ticketing_deploy.images import IMAGES, ROOT, STRIPE_STAND_IN
 
-SCHEMAS = Path(__file__).with_name("schemas")
-
-NO_SCHEMA_HERE = {"Certificate", "Issuer", "Gateway", "HTTPRoute", "CiliumNetworkPolicy"}
-"""Kinds of other projects, whose schemas only a cluster has in which they are installed."""
+CUSTOM_KINDS = {"Certificate", "Issuer", "Gateway", "HTTPRoute", "CiliumNetworkPolicy"}
+"""Custom resources, whose schemas only a cluster with their operators has."""
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 @every_overlay
-def test_every_object_is_valid_for_a_recent_kubernetes(overlay):
+def test_every_object_matches_the_schemas_of_kubernetes(overlay, monkeypatch):
+    # kubernetes-validate reads all definitions again for each object.
+    monkeypatch.setattr(validation, "schema_contents", functools.cache(validation.schema_contents))
     for each in rendered(overlay):
-        if each["kind"] not in NO_SCHEMA_HERE:
-            kubernetes_validate.validate(each, "1.37", strict=True)
+        if each["kind"] not in CUSTOM_KINDS:
+            validation.validate(each, "1.37", strict=True)
 
 
 @every_overlay
-def test_everything_is_in_the_one_namespace_and_says_what_it_belongs_to(overlay):
+def test_every_object_has_the_namespace_and_the_part_of_label(overlay):
     for each in rendered(overlay):
         assert each["metadata"]["namespace"] == "ticketing", each["metadata"]["name"]
-        if each["kind"] not in NO_SCHEMA_HERE:
+        if each["kind"] not in CUSTOM_KINDS:
             assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "ticketing"
 
 
-def test_the_namespace_refuses_pods_with_more_rights_than_they_need():
+def test_namespace_enforces_the_restricted_pod_security_standard():
     namespace = yaml.safe_load((ROOT / "infra/k8s/namespace.yaml").read_text())
     assert namespace["metadata"]["name"] == "ticketing"
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
 @every_overlay
-def test_no_pod_has_a_right_that_it_can_do_without(overlay):
+def test_every_pod_runs_with_least_privilege(overlay):
     for each in workloads(overlay):
         pod, container = each.pod, each.container
         assert pod["securityContext"]["runAsNonRoot"] is True, each.name
@@ -50,11 +50,11 @@ def test_no_pod_has_a_right_that_it_can_do_without(overlay):
         assert pod["automountServiceAccountToken"] is False, each.name
         assert pod["enableServiceLinks"] is False, each.name
         assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & pod.keys(), each.name
-        rights = container["securityContext"]
-        assert rights["allowPrivilegeEscalation"] is False, each.name
-        assert rights["capabilities"] == {"drop": ["ALL"]}, each.name
-        # In development the files that one saves are put into the containers of services.
-        assert rights["readOnlyRootFilesystem"] is not (overlay == "dev" and each.kind == "Deployment"), (
+        privileges = container["securityContext"]
+        assert privileges["allowPrivilegeEscalation"] is False, each.name
+        assert privileges["capabilities"] == {"drop": ["ALL"]}, each.name
+        # `skaffold dev` copies saved files into the containers of services.
+        assert privileges["readOnlyRootFilesystem"] is not (overlay == "dev" and each.kind == "Deployment"), (
             each.name
         )
         for volume in pod.get("volumes", []):
@@ -63,24 +63,25 @@ def test_no_pod_has_a_right_that_it_can_do_without(overlay):
 
 
 @every_overlay
-def test_every_container_says_what_it_needs_and_may_have_at_most(overlay):
+def test_every_container_has_requests_and_limits(overlay):
     for each in workloads(overlay):
-        for which in ("requests", "limits"):
-            assert each.container["resources"][which].keys() == {"cpu", "memory"}, each.name
+        for kind in ("requests", "limits"):
+            assert each.container["resources"][kind].keys() == {"cpu", "memory"}, each.name
 
 
 @pytest.mark.parametrize("overlay", ["prod", "gateway"])
-def test_in_production_every_image_is_of_one_version(overlay):
+def test_in_production_every_image_has_a_fixed_tag(overlay):
     for each in workloads(overlay):
-        _name, colon, version = each.container["image"].rpartition(":")
-        assert colon, each.container["image"]
-        assert version != "latest", each.container["image"]
-        # Deployments put the commit in its place; see test_deploy.
-        assert (version == "unreleased") == each.container["image"].startswith("registry."), each.name
+        image = each.container["image"]
+        _name, _colon, version = image.rpartition(":")
+        assert re.fullmatch(r"\S+:[\w.-]+", image), image
+        assert version != "latest", image
+        # A deployment replaces it with the commit; see test_deploy.
+        assert (version == "unreleased") == image.startswith("registry."), each.name
 
 
 @every_overlay
-def test_a_release_that_cannot_reach_its_stores_replaces_nothing(overlay):
+def test_release_that_cannot_reach_its_stores_replaces_no_pod(overlay):
     for name in PROGRAMS:
         deployment = workload(overlay, name)
         assert deployment.container["startupProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
@@ -88,7 +89,7 @@ def test_a_release_that_cannot_reach_its_stores_replaces_nothing(overlay):
 
 
 @every_overlay
-def test_a_store_that_is_down_takes_no_service_out(overlay):
+def test_service_stays_in_rotation_while_a_store_is_down(overlay):
     for name in PROGRAMS:
         container = workload(overlay, name).container
         for probe in ("readinessProbe", "livenessProbe"):
@@ -96,32 +97,32 @@ def test_a_store_that_is_down_takes_no_service_out(overlay):
 
 
 @every_overlay
-def test_everything_that_runs_on_is_probed_on_a_port_that_it_has(overlay):
+def test_every_probe_uses_a_port_of_its_container(overlay):
     for each in workloads(overlay, "Deployment", "StatefulSet"):
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             probe = each.container[name]
-            if asked := probe.get("httpGet") or probe.get("tcpSocket"):
-                assert asked["port"] in each.ports, (each.name, name)
+            if action := probe.get("httpGet") or probe.get("tcpSocket"):
+                assert action["port"] in each.ports, (each.name, name)
             else:
                 assert probe["exec"]["command"], (each.name, name)
 
 
 @every_overlay
-def test_a_pod_has_the_time_to_finish_what_it_has_in_hand(overlay):
+def test_grace_period_covers_requests_and_background_work(overlay):
     for name in PROGRAMS:
         pod = workload(overlay, name).pod
-        before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-        # Requests first, then the background's work.
-        assert pod["terminationGracePeriodSeconds"] >= before + 2 * _STOP_WITHIN, name
+        delay = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+        # A service stops its requests first, then its background work.
+        assert pod["terminationGracePeriodSeconds"] >= delay + 2 * STOP_TIMEOUT, name
 
 
 @every_overlay
-def test_a_drained_node_takes_one_of_each_at_most(overlay):
+def test_draining_a_node_evicts_at_most_one_pod_of_each_workload(overlay):
     budgets = of_kind(overlay, "PodDisruptionBudget")
     for budget in budgets:
         assert budget["spec"]["maxUnavailable"] == 1
-        (which,) = selected(overlay, budget["spec"]["selector"])
-        assert which.name == budget["metadata"]["name"]
+        (workload_,) = selected(overlay, budget["spec"]["selector"])
+        assert workload_.name == budget["metadata"]["name"]
     covered = {budget["metadata"]["name"] for budget in budgets}
     assert covered == {each.name for each in workloads(overlay, "Deployment", "StatefulSet")} - {
         STRIPE_STAND_IN.name
@@ -129,13 +130,13 @@ def test_a_drained_node_takes_one_of_each_at_most(overlay):
 
 
 @every_overlay
-def test_replicas_are_kept_apart(overlay):
+def test_replicas_are_spread_over_nodes(overlay):
     for each in workloads(overlay, "Deployment", "StatefulSet"):
         for spread in each.pod["topologySpreadConstraints"]:
             assert NAME in spread["matchLabelKeys"], each.name
 
 
-def test_in_production_no_node_has_two_of_a_replicated_store():
+def test_in_production_no_node_runs_two_members_of_a_store():
     for each in workloads("prod", "StatefulSet"):
         by_node = each.pod["topologySpreadConstraints"][0]
         assert (by_node["topologyKey"], by_node["whenUnsatisfiable"]) == (
@@ -145,20 +146,20 @@ def test_in_production_no_node_has_two_of_a_replicated_store():
 
 
 @pytest.mark.parametrize("overlay", ["prod", "gateway"])
-def test_what_grows_by_itself_has_no_fixed_number_of_replicas(overlay):
-    """Else each deployment would set it back."""
-    grow = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(overlay, "HorizontalPodAutoscaler")}
-    assert grow == {"auth", "tickets", "orders", "payments", "client"}
+def test_autoscaled_deployment_has_no_fixed_number_of_replicas(overlay):
+    """With a number, each deployment would reset what the autoscaler chose."""
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(overlay, "HorizontalPodAutoscaler")}
+    assert scaled == {"auth", "tickets", "orders", "payments", "client"}
     for name in PROGRAMS:
-        assert ("replicas" in workload(overlay, name).spec) is (name not in grow), name
+        assert ("replicas" in workload(overlay, name).spec) is (name not in scaled), name
 
 
-def test_a_developers_cluster_has_one_of_everything():
+def test_development_runs_one_replica_of_everything():
     for each in workloads("dev", "Deployment", "StatefulSet"):
         assert each.spec.get("replicas", 1) == 1, each.name
 
 
-def test_in_production_each_replicated_store_knows_how_many_it_is():
+def test_in_production_every_store_is_configured_with_its_number_of_members():
     for each in workloads("prod", "StatefulSet"):
         if each.name.endswith("-mongo"):
             assert each.spec["replicas"] == 3
@@ -171,7 +172,7 @@ def test_in_production_each_replicated_store_knows_how_many_it_is():
 
 
 def _nats_conf(overlay: str) -> str:
-    """All of it, with what it includes in its place."""
+    """The configuration of NATS with its include replaced by that file."""
     (volume,) = (v for v in workload(overlay, "nats").pod["volumes"] if "configMap" in v)
     files = named(overlay, "ConfigMap", volume["configMap"]["name"])["data"]
     assert "include cluster.conf\n\n" in files["nats.conf"]
@@ -179,33 +180,29 @@ def _nats_conf(overlay: str) -> str:
     return str(files["nats.conf"].replace("include cluster.conf\n\n", cluster and f"{cluster}\n"))
 
 
-def test_one_nats_server_and_three_differ_in_the_cluster_alone():
-    alone, three = (_nats_conf(overlay).split("\n\n") for overlay in ("dev", "prod"))
+def test_nats_configurations_differ_only_in_the_cluster():
+    single, three = (_nats_conf(overlay).split("\n\n") for overlay in ("dev", "prod"))
     (cluster,) = (part for part in three if part.startswith("cluster {"))
-    assert [part for part in three if part != cluster][1:] == alone[1:]
+    assert [part for part in three if part != cluster][1:] == single[1:]
 
 
 @every_overlay
-def test_every_service_leads_to_pods_that_have_its_port(overlay):
+def test_every_service_selects_pods_that_have_its_port(overlay):
     for service in of_kind(overlay, "Service"):
         (target,) = selected(overlay, {"matchLabels": service["spec"]["selector"]})
         for port in service["spec"]["ports"]:
-            wanted = port.get("targetPort", port["port"])
-            assert wanted in {*target.ports, *target.ports.values()}, service["metadata"]["name"]
+            target_port = port.get("targetPort", port["port"])
+            assert target_port in {*target.ports, *target.ports.values()}, service["metadata"]["name"]
 
 
 @every_overlay
-def test_no_two_workloads_take_each_others_pods(overlay):
+def test_no_selector_matches_the_pods_of_another_workload(overlay):
     for each in workloads(overlay, "Deployment", "StatefulSet"):
         assert [found.name for found in selected(overlay, each.spec["selector"])] == [each.name]
 
 
-def test_skaffold_yaml_is_valid():
-    check("check-jsonschema", "--schemafile", str(SCHEMAS / "skaffold-v4beta14.json"), "skaffold.yaml")
-
-
 def _skaffold(profile: str | None = None) -> dict:
-    """skaffold.yaml as a profile makes it."""
+    """skaffold.yaml with a profile applied."""
     config = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
     profiles = {each["name"]: each for each in config.pop("profiles")}
     if profile:
@@ -213,19 +210,19 @@ def _skaffold(profile: str | None = None) -> dict:
         config = config | {key: config[key] | chosen[key] for key in ("build", "manifests") if key in chosen}
         for patch in chosen.get("patches", []):
             *way, last = [int(step) if step.isdigit() else step for step in patch["path"].split("/")[1:]]
-            where = config
+            parent = config
             for step in way:
-                where = where[step]
-            assert where[last] is not None
+                parent = parent[step]
+            assert parent[last] is not None
             if patch["op"] == "remove":
-                del where[last]
+                del parent[last]
             else:
-                where[last] = patch["value"]
+                parent[last] = patch["value"]
     return config
 
 
 @pytest.mark.parametrize(("profile", "overlay"), [(None, "dev"), ("dev", "dev"), ("prod", "prod")])
-def test_skaffold_builds_exactly_the_images_that_the_cluster_runs(profile, overlay):
+def test_skaffold_builds_exactly_the_images_that_the_overlay_runs(profile, overlay):
     config = _skaffold(profile)
     assert config["manifests"]["kustomize"]["paths"] == [f"infra/k8s-{overlay}"]
     built = {artifact["image"] for artifact in config["build"]["artifacts"]}
@@ -252,7 +249,7 @@ def test_skaffold_builds_each_image_from_its_own_folder(profile, target):
 
 
 @pytest.mark.parametrize("overlay", ["dev", "prod"])
-def test_skaffold_forwards_ports_that_there_are(overlay):
+def test_skaffold_forwards_existing_ports(overlay):
     for forward in _skaffold()["portForward"]:
         service = named(overlay, "Service", forward["resourceName"])
         assert forward["port"] in {port["port"] for port in service["spec"]["ports"]}

@@ -1,17 +1,17 @@
-"""A MongoDB pod that restarts serves again by itself, whatever its DNS says meanwhile."""
+"""A MongoDB pod that restarts with wrong or missing DNS entries recovers by itself."""
 
 import os
 import signal
 import time
 
 import pytest
-from mongo_pods import Dns, Pod, tend_until
+from mongo_pods import Dns, Pod, supervise_until
 
 
 @pytest.fixture
 def dns(tmp_path):
     dns = Dns(tmp_path)
-    if not dns.is_in_control():
+    if not dns.is_used():
         missing = "libnss_wrapper.so is not installed: `apt-get install libnss-wrapper`"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
     return dns
@@ -19,7 +19,7 @@ def dns(tmp_path):
 
 @pytest.fixture
 def create(dns, tmp_path):
-    """Pods of a new set, not started."""
+    """Creates the pods of a new replica set without starting them."""
     pods = []
 
     def create(overlay, count):
@@ -35,34 +35,34 @@ def create(dns, tmp_path):
 
 @pytest.fixture
 def start(create):
-    """Pods of a set that serves."""
+    """Starts a replica set and waits until it has a primary."""
 
     def start(overlay, count):
         pods = create(overlay, count)
         for pod in pods:
             pod.start()
             pod.publish()
-        tend_until(lambda: _has_primary(pods), *pods)
+        supervise_until(lambda: _has_primary(pods), *pods)
         return pods
 
     return start
 
 
 @pytest.fixture
-def alone(start):
+def single_member(start):
     (pod,) = start("dev", 1)
     pod.client.orders.orders.insert_one({"_id": 1})
     return pod
 
 
 @pytest.fixture
-def removed(alone, dns):
-    """It was started in spite of its old address in DNS, which has the new one by now."""
-    alone.stop()
-    alone.start(wait_for_name=False)
-    _wait_until_removed(alone)
-    alone.publish()
-    return alone
+def removed(single_member, dns):
+    """Started while DNS had its old address; DNS now has the new one."""
+    single_member.stop()
+    single_member.start(wait_for_name=False)
+    _wait_until_removed(single_member)
+    single_member.publish()
+    return single_member
 
 
 def _wait_until_removed(pod):
@@ -80,66 +80,66 @@ def _serves(pod):
     return pod.state() == "primary" and pod.client.orders.orders.find_one() == {"_id": 1}
 
 
-def _says(pod, text):
+def _logged(pod, text):
     return text in pod.log.read_text()
 
 
-def test_member_that_restarts_waits_until_its_name_resolves_to_its_address(alone):
-    old = alone.address
-    alone.stop()
-    alone.start()
-    tend_until(lambda: _says(alone, f"now it resolves to {old}"), alone)
-    assert alone.state() == "down"
-    alone.publish()
-    tend_until(lambda: _serves(alone), alone)
-    assert alone.restarts == 0
+def test_restarted_member_waits_until_its_name_resolves_to_its_address(single_member):
+    old = single_member.address
+    single_member.stop()
+    single_member.start()
+    supervise_until(lambda: _logged(single_member, f"now it resolves to {old}"), single_member)
+    assert single_member.state() == "down"
+    single_member.publish()
+    supervise_until(lambda: _serves(single_member), single_member)
+    assert single_member.restarts == 0
 
 
-def test_members_that_restart_together_while_dns_is_down_serve_once_it_is_back(start, dns):
+def test_members_restarted_while_dns_is_down_elect_a_primary_once_it_is_back(start, dns):
     pods = start("prod", 3)
     for pod in pods:
         pod.stop()
     dns.clear()
     for pod in pods:
         pod.start()
-    tend_until(lambda: all(_says(pod, "now it resolves to nothing") for pod in pods), *pods)
+    supervise_until(lambda: all(_logged(pod, "now it resolves to nothing") for pod in pods), *pods)
     for pod in pods:
         pod.publish()
-    tend_until(lambda: _has_primary(pods), *pods)
+    supervise_until(lambda: _has_primary(pods), *pods)
 
 
-def test_member_that_waits_for_its_name_is_not_alive_yet_and_stops_at_once(create):
+def test_member_waiting_for_its_name_fails_the_liveness_probe_and_stops_at_once(create):
     (pod,) = create("dev", 1)
     pod.start()
-    tend_until(lambda: _says(pod, "now it resolves to nothing"), pod)
+    supervise_until(lambda: _logged(pod, "now it resolves to nothing"), pod)
     assert not pod.probe("livenessProbe")
     assert pod.stop() == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("which", ["startupProbe", "livenessProbe"])
-def test_probe_ends_a_mongod_that_is_removed_although_its_configuration_names_it(removed, which):
-    removed.probe(which)
-    tend_until(lambda: _serves(removed), removed)
+@pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe"])
+def test_probe_restarts_a_removed_member_that_its_configuration_contains(removed, probe):
+    removed.probe(probe)
+    supervise_until(lambda: _serves(removed), removed)
     assert removed.restarts == 1
 
 
-def test_probes_leave_a_member_that_was_taken_out_of_the_set(alone):
+def test_probes_do_not_restart_a_member_that_was_removed_from_the_set(single_member):
     configuration = {"members.0.host": "orders-mongo-7.orders-mongo:27017"}
-    alone.client.local["system.replset"].update_one({}, {"$set": configuration})
-    alone.stop()
-    alone.start()
-    alone.publish()
-    _wait_until_removed(alone)
-    assert not alone.probe("startupProbe")
-    assert alone.probe("livenessProbe")
-    assert alone.state() == "removed"
+    single_member.client.local["system.replset"].update_one({}, {"$set": configuration})
+    single_member.stop()
+    single_member.start()
+    single_member.publish()
+    _wait_until_removed(single_member)
+    assert not single_member.probe("startupProbe")
+    assert single_member.probe("livenessProbe")
+    assert single_member.state() == "removed"
 
 
-def test_liveness_probe_needs_no_mongosh_for_a_member_and_leaves_one_that_does_not_answer(alone):
-    alone.remove_mongosh()
-    assert alone.probe("livenessProbe")
-    alone.signal(signal.SIGSTOP)
-    succeeded = alone.probe("livenessProbe")
-    alone.signal(signal.SIGCONT)
+def test_liveness_probe_needs_no_mongosh_and_passes_while_mongod_does_not_answer(single_member):
+    single_member.remove_mongosh()
+    assert single_member.probe("livenessProbe")
+    single_member.signal(signal.SIGSTOP)
+    succeeded = single_member.probe("livenessProbe")
+    single_member.signal(signal.SIGCONT)
     assert succeeded
-    assert _serves(alone)
+    assert _serves(single_member)

@@ -1,4 +1,4 @@
-"""Alerts and dashboard: each names what is really measured; each alert is explained, and tried out."""
+"""Alerts and dashboard query metrics that exist; each alert is documented, and tested with promtool."""
 
 import json
 import re
@@ -22,9 +22,9 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 TESTS = yaml.safe_load((FOLDER / "rules.test.yaml").read_text())["tests"]
 
 TARGET = {"job", "namespace", "pod", "container", "instance", "service"}
-"""The labels that the scrape adds to every series of ours."""
+"""The labels that the scrape adds to each of our series."""
 
-FOREIGN = {
+EXTERNAL = {
     "up": TARGET,  # Prometheus itself
     "ALERTS": {"alertname", "alertstate", "severity"},  # Prometheus itself
     # kube-state-metrics:
@@ -38,7 +38,7 @@ FOREIGN = {
     "kubelet_volume_stats_available_bytes": {"namespace", "persistentvolumeclaim"},
     "kubelet_volume_stats_capacity_bytes": {"namespace", "persistentvolumeclaim"},
 }
-"""What others export, with the labels of it."""
+"""The metrics of other exporters, with their labels."""
 
 _EXPOSE = """
 import importlib, json
@@ -58,44 +58,44 @@ print(json.dumps(found))
 
 @cache
 def exposed() -> dict[str, set[str]]:
-    """Every series that the programs of ours expose, with its labels: what importing them registers."""
-    made = subprocess.run([sys.executable, "-P", "-c", _EXPOSE], capture_output=True, text=True, check=True)
-    return {name: set(labels) | TARGET for name, labels in json.loads(made.stdout).items()}
+    """Every series of our programs with its labels: importing a program registers its metrics."""
+    done = subprocess.run([sys.executable, "-P", "-c", _EXPOSE], capture_output=True, text=True, check=True)
+    return {name: set(labels) | TARGET for name, labels in json.loads(done.stdout).items()}
 
 
 @cache
 def known() -> dict[str, set[str]]:
-    return exposed() | FOREIGN
+    return exposed() | EXTERNAL
 
 
-def plain(expression: str) -> str:
-    """With a value in place of each of Grafana's variables."""
+def without_variables(expression: str) -> str:
+    """The expression with Grafana's variables replaced by values."""
     for variable, value in {"$__rate_interval": "5m", "$__range": "3h", "$service": ".*"}.items():
         expression = expression.replace(variable, value)
     return expression
 
 
-def walked(expression: str) -> list[promql_parser.Expr]:
+def nodes(expression: str) -> list[promql_parser.Expr]:
     found: list[promql_parser.Expr] = []
 
     def visit(each: promql_parser.Expr) -> None:
         found.append(each)
 
-    promql_parser.walk(promql_parser.parse(plain(expression)), visit)
+    promql_parser.walk(promql_parser.parse(without_variables(expression)), visit)
     return found
 
 
 def selectors(expression: str) -> list[promql_parser.VectorSelector]:
-    return [each for each in walked(expression) if isinstance(each, promql_parser.VectorSelector)]
+    return [each for each in nodes(expression) if isinstance(each, promql_parser.VectorSelector)]
 
 
 def labels_of(expression: str) -> set[str]:
-    """Those that each metric of an expression has."""
+    """The labels that every metric of the expression has."""
     return set.intersection(*(known()[each.name] for each in selectors(expression)))
 
 
-def is_seen_to_fire(alert: str) -> bool:
-    """Whether a test for promtool expects it."""
+def is_tested_to_fire(alert: str) -> bool:
+    """Whether a promtool test expects the alert."""
     by_rule = (t for test in TESTS for t in test.get("alert_rule_test", []) if t["alertname"] == alert)
     by_series = (
         t for test in TESTS for t in test.get("promql_expr_test", []) if f'alertname="{alert}"' in t["expr"]
@@ -118,17 +118,17 @@ every_alert = pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["ale
 
 
 @every_expression
-def test_an_expression_asks_for_what_is_there(expression):
+def test_expression_queries_existing_metrics_and_labels(expression):
     for each in selectors(expression):
         assert each.name in known()
-        asked = {matcher.name for matcher in each.matchers.matchers}
-        assert asked <= known()[each.name], each.name
-    for each in walked(expression):
+        labels = {matcher.name for matcher in each.matchers.matchers}
+        assert labels <= known()[each.name], each.name
+    for each in nodes(expression):
         if isinstance(each, promql_parser.AggregateExpr) and each.modifier:
             assert set(each.modifier.labels) <= labels_of(str(each.expr)), str(each)
 
 
-def test_everything_that_we_measure_is_shown_or_alerted_on():
+def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert():
     expressions = [rule["expr"] for rule in ALERTS] + [t["expr"] for p in PANELS for t in p["targets"]]
     used = {re.sub("_(bucket|count|sum)$", "", each.name) for e in expressions for each in selectors(e)}
     ours = {re.sub("_(bucket|count|sum)$", "", name) for name in exposed() if name.startswith("ticketing_")}
@@ -136,33 +136,33 @@ def test_everything_that_we_measure_is_shown_or_alerted_on():
 
 
 @every_alert
-def test_an_alert_says_how_urgent_it_is_and_where_it_is_explained(rule):
+def test_alert_has_a_severity_a_runbook_and_a_test(rule):
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["labels"]["namespace"] == "ticketing"
     assert rule["annotations"].keys() == {"summary", "description", "runbook"}
     assert rule["annotations"]["runbook"] == f"docs/alerts.md#{rule['alert'].lower()}"
-    assert is_seen_to_fire(rule["alert"])
+    assert is_tested_to_fire(rule["alert"])
 
 
 @every_alert
-def test_an_alerts_text_names_labels_that_it_has(rule):
+def test_alert_text_uses_existing_labels(rule):
     named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     assert named <= labels_of(rule["expr"])
 
 
-def test_each_alert_has_its_heading_and_each_heading_its_alert():
+def test_alerts_and_headings_of_the_runbook_match():
     sections = re.findall(r"^### (\w+)\n\n(\w+)\.", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE)
     assert [(name, urgency.lower()) for name, urgency in sections] == [
         (rule["alert"], rule["labels"]["severity"]) for rule in ALERTS
     ]
 
 
-def test_a_service_that_is_missed_is_named():
+def test_service_down_alert_covers_every_service():
     (down,) = (rule for rule in ALERTS if rule["alert"] == "TicketingServiceDown")
     assert set(re.findall(r'service="([\w-]+)"', down["expr"])) == set(PROGRAMS)
 
 
-def test_rendered_it_scrapes_every_pod_of_ours_and_no_other():
+def test_pod_monitor_scrapes_exactly_the_pods_of_our_services():
     by_kind = {each["kind"]: each for each in kustomize(FOLDER)}
     assert by_kind.keys() == {"PodMonitor", "PrometheusRule", "ConfigMap"}
     for each in by_kind.values():
@@ -180,23 +180,26 @@ def test_rendered_it_scrapes_every_pod_of_ours_and_no_other():
 
 
 @pytest.mark.parametrize("job", ["reconcile", "backup"])
-def test_the_cron_jobs_that_are_watched_are_there(job):
+def test_monitored_cron_jobs_exist(job):
     assert any(job in each.name for each in workloads("prod", "CronJob"))
 
 
-def test_panels_lie_side_by_side():
-    taken: set[tuple[int, int]] = set()
+def test_panels_do_not_overlap():
+    occupied: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
-        at = panel["gridPos"]
-        assert at["x"] + at["w"] <= 24
-        area = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert not area & taken, panel["title"]
-        taken |= area
+        position = panel["gridPos"]
+        columns, rows = (
+            range(position[start], position[start] + position[size]) for start, size in ("xw", "yh")
+        )
+        assert columns.stop <= 24
+        area = {(x, y) for x in columns for y in rows}
+        assert not area & occupied, panel["title"]
+        occupied |= area
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_a_panel_says_what_good_looks_like_and_names_labels_that_it_has(panel):
+def test_panel_describes_good_values_and_uses_existing_labels(panel):
     assert "Good:" in panel["description"]
     assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     for target in panel["targets"]:
@@ -205,11 +208,11 @@ def test_a_panel_says_what_good_looks_like_and_names_labels_that_it_has(panel):
 
 
 @pytest.mark.skipif(
-    not shutil.which("promtool"), reason="the alerts are not tried out: promtool is not on PATH"
+    not shutil.which("promtool"), reason="promtool is not on PATH, so the alerts are not tested"
 )
-def test_alerts_fire_when_they_should_and_only_then(tmp_path):
+def test_alerts_fire_exactly_when_expected(tmp_path):
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(SPEC))
     shutil.copy(FOLDER / "rules.test.yaml", tmp_path)
     for command in ("check rules rules.yaml", "test rules rules.test.yaml"):
-        made = subprocess.run(["promtool", *command.split()], cwd=tmp_path, capture_output=True, text=True)
-        assert made.returncode == 0, made.stdout + made.stderr
+        done = subprocess.run(["promtool", *command.split()], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The stream's limit, NATS's store and its volumes fit together, as docs/scaling.md computes them."""
+"""The sizes of the stream, of NATS's store and of its volume, as docs/scaling.md computes them."""
 
 import re
 from datetime import timedelta
@@ -7,8 +7,10 @@ from decimal import Decimal
 import pytest
 from cluster import OVERLAYS, environment, named, workload
 
-from ticketing_common.clock import now
-from ticketing_common.events import (
+from ticketing_common.messaging.bus import STREAM
+from ticketing_common.storage.outbox import outbox_entry
+from ticketing_common.values.clock import now
+from ticketing_common.values.events import (
     Event,
     ExpirationComplete,
     OrderCancelled,
@@ -22,16 +24,14 @@ from ticketing_common.events import (
     TicketCreated,
     TicketUpdated,
 )
-from ticketing_common.jetstream import STREAM
-from ticketing_common.mongo import new_id
-from ticketing_common.outbox import entry
+from ticketing_common.values.ids import new_id
 from ticketing_deploy.images import ROOT
 
 PURCHASES_A_SECOND = 10
 BYTES_A_PURCHASE = 5_000
 FIRST_ALERT = 0.6
 RAFT_BYTES = 2e9
-"""Room in the server's store beside the stream: the logs and snapshots of consumers and cluster."""
+"""Space in the server's store for Raft: logs and snapshots of the cluster and its consumers."""
 
 UNITS = {"": 1, "G": 10**9, "GB": 2**30, "Gi": 2**30, "Ti": 2**40}
 
@@ -59,7 +59,7 @@ def volume_size(overlay: str) -> int:
 
 
 def events_of_a_purchase() -> list[Event]:
-    """A listing, an edit, an order that expires and one that is paid for, with a title of 60 characters."""
+    """A listing with a title of 60 characters, an edit, an expired order, and a paid order."""
     ticket, seller, buyer = new_id(), new_id(), new_id()
     versions = iter(range(100))
 
@@ -104,41 +104,41 @@ def events_of_a_refund() -> list[Event]:
 
 
 async def stored_bytes(bus, events: list[Event]) -> int:
-    before = (await bus.stream()).state.bytes
-    for event in events:  # as the relay publishes them
-        waiting = entry(event)
+    before = (await bus.stream_info()).state.bytes
+    for event in events:  # like the relay
+        pending = outbox_entry(event)
         await bus.publish_raw(
-            waiting["subject"], waiting["data"], waiting["id"], waiting["trace"], waiting["at"]
+            pending["subject"], pending["data"], pending["id"], pending["trace"], pending["at"]
         )
-    return (await bus.stream()).state.bytes - before
+    return (await bus.stream_info()).state.bytes - before
 
 
-async def test_a_purchase_takes_no_more_bytes_than_it_is_counted_with(bus):
+async def test_a_purchase_fits_the_documented_number_of_bytes(bus):
     purchase = await stored_bytes(bus, events_of_a_purchase())
     refund = await stored_bytes(bus, events_of_a_refund())
     assert BYTES_A_PURCHASE * 0.7 < purchase + refund / 10 < BYTES_A_PURCHASE
 
 
 @every_overlay
-def test_the_purchases_of_the_whole_age_stay_below_the_first_alert(overlay):
+def test_purchases_of_the_retention_time_stay_below_the_first_alert(overlay):
     assert PURCHASES_A_SECOND * STREAM.max_age * BYTES_A_PURCHASE < FIRST_ALERT * max_bytes(overlay)
 
 
 @every_overlay
-def test_the_stream_meets_its_own_limit_before_the_servers_and_the_server_before_the_volume(overlay):
+def test_limits_of_stream_server_and_volume_are_reached_in_that_order(overlay):
     assert max_bytes(overlay) + RAFT_BYTES <= max_file_store(overlay)
-    # The alerts of the volume itself, at 80 % and 95 %, come after those of the stream.
+    # The alerts for the volume, at 80 % and 95 %, fire after those for the stream.
     assert max_bytes(overlay) < 0.8 * volume_size(overlay)
     assert max_file_store(overlay) < 0.9 * volume_size(overlay)
 
 
 @every_overlay
-def test_every_service_gives_the_stream_the_same_limit(overlay):
-    followers = ("tickets", "orders", "payments", "expiration", "expiration-worker")
-    assert len({max_bytes(overlay, service) for service in followers}) == 1
+def test_every_service_configures_the_same_stream_limit(overlay):
+    consumers = ("tickets", "orders", "payments", "expiration", "expiration-worker")
+    assert len({max_bytes(overlay, service) for service in consumers}) == 1
 
 
-def test_the_documented_figures_are_these():
+def test_documented_figures_are_current():
     (section,) = re.findall(
         r"^## How big the stream gets\n(.+?)^## ",
         (ROOT / "docs" / "scaling.md").read_text(),
@@ -156,8 +156,8 @@ def test_the_documented_figures_are_these():
         assert figure in section
 
 
-def test_the_backups_guide_says_how_far_back_the_stream_reaches():
+def test_backup_guide_names_the_retention_time_of_the_stream():
     days = timedelta(seconds=STREAM.max_age).days
-    guide = (ROOT / "docs" / "backups.md").read_text()
+    guide = " ".join((ROOT / "docs" / "backups.md").read_text().split())
     assert f"the events of {days} days" in guide
     assert f"One older than {days} days" in guide

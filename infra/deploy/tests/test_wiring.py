@@ -1,4 +1,4 @@
-"""The manifests give the code what it needs: settings, secrets, a way through the network and the ingress."""
+"""The manifests give services the settings, secrets, network access and routes that their code needs."""
 
 import re
 from collections.abc import Iterator
@@ -35,52 +35,54 @@ SECRETS = {
     "stripe-secret/STRIPE_PUBLISHABLE_KEY": "pk_test_0123",
     "stripe-secret/STRIPE_WEBHOOK_SECRET": "whsec_0123",
 }
-"""A value of the right form for each."""
+"""A value of the right form for each secret."""
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 @every_overlay
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_environment_satisfies_the_settings(overlay, name, monkeypatch):
-    told = environment(overlay, workload(overlay, name))
-    for key, value in told.items():
+def test_environment_satisfies_the_settings(overlay, name, monkeypatch):
+    variables = environment(overlay, workload(overlay, name))
+    for key, value in variables.items():
         monkeypatch.setenv(key, SECRETS.get(value, value))
     fields = SETTINGS[name].model_fields
-    missing = {key for key, field in fields.items() if field.is_required()} - {key.lower() for key in told}
+    missing = {key for key, field in fields.items() if field.is_required()} - {
+        key.lower() for key in variables
+    }
     assert not missing
     assert SETTINGS[name]()
 
 
-def test_the_environment_satisfies_the_stand_in():
+def test_environment_satisfies_the_stand_in():
     assert stand_in_settings.from_environment(environment("dev", workload("dev", STAND_IN)))
 
 
 @every_overlay
 @pytest.mark.parametrize("name", SETTINGS)
-def test_nobody_is_told_of_their_own_what_they_do_not_read(overlay, name):
+def test_workload_has_no_variable_that_its_settings_do_not_read(overlay, name):
     own = {variable["name"].lower() for variable in workload(overlay, name).container["env"]}
     assert own <= SETTINGS[name].model_fields.keys()
 
 
 @every_overlay
-def test_every_shared_setting_is_read_by_somebody(overlay):
-    (market,) = (m for m in of_kind(overlay, "ConfigMap") if m["metadata"]["name"].startswith("market-"))
+def test_every_shared_setting_is_read(overlay):
+    (shared,) = (m for m in of_kind(overlay, "ConfigMap") if m["metadata"]["name"].startswith("market-"))
     read = {field.upper() for settings in SETTINGS.values() for field in settings.model_fields}
-    assert market["data"].keys() <= read
+    assert shared["data"].keys() <= read
 
 
 @every_overlay
-def test_the_stream_has_as_many_replicas_as_there_are_servers(overlay):
+def test_stream_has_one_replica_for_each_nats_server(overlay):
     nats = workload(overlay, "nats").spec.get("replicas", 1)
     assert environment(overlay, workload(overlay, "orders"))["NATS_REPLICAS"] == str(nats)
 
 
 @every_overlay
-def test_exactly_the_secrets_of_the_readme_are_used(overlay):
+def test_secrets_used_are_those_documented(overlay):
     documented = set()
     for command in re.findall(
-        r"create secret generic (.+?)(?=\n\S|\Z)", (ROOT / "README.md").read_text(), re.S
+        r"create secret generic (.+?)(?=\n\S|\Z)", (ROOT / "docs" / "kubernetes.md").read_text(), re.S
     ):
         secret = command.split()[0]
         documented |= {(secret, key) for key in re.findall(r"--from-literal=(\w+)=", command)}
@@ -88,7 +90,7 @@ def test_exactly_the_secrets_of_the_readme_are_used(overlay):
 
 
 @every_overlay
-def test_what_is_reached_by_name_is_there(overlay):
+def test_every_host_in_the_environment_is_a_service_with_that_port(overlay):
     for each, _, url in _urls(overlay):
         if "." not in url.hostname:
             service = named(overlay, "Service", url.hostname)
@@ -96,7 +98,7 @@ def test_what_is_reached_by_name_is_there(overlay):
             assert port in {p["port"] for p in service["spec"]["ports"]}, (each.name, url.geturl())
 
 
-def test_each_service_has_a_database_of_its_own():
+def test_each_service_has_its_own_database():
     found = {
         each.name: (url.hostname, url.path)
         for each, _, url in _urls("prod")
@@ -107,22 +109,22 @@ def test_each_service_has_a_database_of_its_own():
     assert found == owners | {"expiration": expiration, "expiration-worker": expiration}
 
 
-def test_no_database_is_without_a_backup():
+def test_every_database_is_backed_up():
     dumped = {url.hostname for each, _, url in _urls("prod") if each.name == "backup"}
     assert dumped == {each.name for each in workloads("prod", "StatefulSet") if each.name.endswith("-mongo")}
 
 
 @every_overlay
-def test_the_network_allows_exactly_the_calls_that_are_made(overlay):
-    made = set(_calls(overlay))
-    assert set(_allowed_out(overlay)) == made
-    assert set(_allowed_in(overlay)) == {call for call in made if call[1] != "stripe"}
+def test_network_policies_allow_exactly_the_configured_calls(overlay):
+    calls = set(_calls(overlay))
+    assert set(_allowed_out(overlay)) == calls
+    assert set(_allowed_in(overlay)) == {call for call in calls if call[1] != "stripe"}
 
 
 @every_overlay
-def test_what_no_policy_allows_is_refused(overlay):
-    (to_all,) = (p for p in of_kind(overlay, "NetworkPolicy") if p["metadata"]["name"] == "deny-all")
-    assert to_all["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+def test_default_network_policy_denies_everything(overlay):
+    (default,) = (p for p in of_kind(overlay, "NetworkPolicy") if p["metadata"]["name"] == "deny-all")
+    assert default["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 def _fields(name: str) -> set[str]:
@@ -130,19 +132,19 @@ def _fields(name: str) -> set[str]:
 
 
 def _urls(overlay: str) -> Iterator[tuple]:
-    """(who, variable, URL)"""
+    """Yields (workload, variable, URL)."""
     for each in workloads(overlay, "Deployment", "CronJob"):
         for variable, value in environment(overlay, each).items():
-            # All are told where Stripe is, and only browsers load its script.
-            for_them = variable != "STRIPE_JS" and (
+            # Every service gets the URLs of Stripe; only browsers load its script.
+            is_called = variable != "STRIPE_JS" and (
                 variable != "STRIPE_API_BASE" or "stripe_api_base" in _fields(each.name)
             )
-            if "://" in value and for_them:
+            if "://" in value and is_called:
                 yield each, variable, urlsplit(value)
 
 
 def _calls(overlay: str) -> Iterator[tuple[str, str, int]]:
-    """(who, whom, port): what the environment sends each to, and the members of a store to each other."""
+    """Yields (caller, callee, port) for each URL in the environment, and for the members of a store."""
     for each, _, url in _urls(overlay):
         if "." in url.hostname:
             yield each.name, "stripe", 443
@@ -150,8 +152,8 @@ def _calls(overlay: str) -> Iterator[tuple[str, str, int]]:
             service = named(overlay, "Service", url.hostname)
             (target,) = selected(overlay, {"matchLabels": service["spec"]["selector"]})
             port = service["spec"]["ports"][0]
-            wanted = port.get("targetPort", port["port"])
-            yield each.name, target.name, target.ports.get(wanted, wanted)
+            target_port = port.get("targetPort", port["port"])
+            yield each.name, target.name, target.ports.get(target_port, target_port)
     for each in workloads(overlay, "StatefulSet"):
         if each.name.endswith("-mongo"):
             yield each.name, each.name, 27017
@@ -163,43 +165,43 @@ def _allowed_out(overlay: str) -> Iterator[tuple[str, str, int]]:
         if policy["metadata"]["name"] == "names":
             continue
         for rule in policy["spec"].get("egress", []):
-            for who in selected(overlay, policy["spec"]["podSelector"]):
+            for caller in selected(overlay, policy["spec"]["podSelector"]):
                 for port in rule["ports"]:
                     for peer in rule["to"]:
                         if "ipBlock" in peer:
-                            yield who.name, "stripe", port["port"]
+                            yield caller.name, "stripe", port["port"]
                         else:
-                            for whom in selected(overlay, peer["podSelector"]):
-                                yield who.name, whom.name, port["port"]
+                            for callee in selected(overlay, peer["podSelector"]):
+                                yield caller.name, callee.name, port["port"]
 
 
 def _allowed_in(overlay: str) -> Iterator[tuple[str, str, int]]:
     for policy in of_kind(overlay, "NetworkPolicy"):
         for rule in policy["spec"].get("ingress", []):
-            for whom in selected(overlay, policy["spec"]["podSelector"]):
+            for callee in selected(overlay, policy["spec"]["podSelector"]):
                 for port in rule["ports"]:
                     for peer in rule["from"]:
                         if "podSelector" in peer:
-                            for who in selected(overlay, peer["podSelector"]):
-                                yield who.name, whom.name, port["port"]
+                            for caller in selected(overlay, peer["podSelector"]):
+                                yield caller.name, callee.name, port["port"]
 
 
 @every_overlay
-def test_from_outside_only_what_has_a_path_in_the_ingress_is_reached(overlay):
+def test_network_policies_admit_the_ingress_only_to_services_it_routes_to(overlay):
     open_to = {
-        (whom.name, port["port"])
+        (callee.name, port["port"])
         for policy in of_kind(overlay, "NetworkPolicy")
         for rule in policy["spec"].get("ingress", [])
         for peer in rule["from"]
         if peer.get("namespaceSelector") == {"matchLabels": {"ticketing.dev/ingress": "true"}}
-        for whom in selected(overlay, policy["spec"]["podSelector"])
+        for callee in selected(overlay, policy["spec"]["podSelector"])
         for port in rule["ports"]
     }
     assert open_to == {(name, 3000) for name in {backend for _, backend in _paths(overlay)}}
 
 
 def _paths(overlay: str) -> set[tuple[str, str]]:
-    """(path, service), of the Ingress or of the Gateway."""
+    """The (path, service) pairs of the Ingress or the Gateway."""
     if overlay == "gateway":
         rules = named(overlay, "HTTPRoute", "ticketing")["spec"]["rules"]
         return {(r["matches"][0]["path"]["value"], r["backendRefs"][0]["name"]) for r in rules}
@@ -213,20 +215,20 @@ def _paths(overlay: str) -> set[tuple[str, str]]:
 
 
 @every_overlay
-def test_the_ingress_has_the_same_paths_everywhere(overlay):
-    stripes = {("/v1", STAND_IN), ("/v3", STAND_IN)} if overlay == "dev" else set()
-    assert _paths(overlay) - stripes == {*ROUTES.items(), ("/", SITE)}
-    assert stripes <= _paths(overlay)
+def test_every_ingress_has_the_same_paths(overlay):
+    stripe_paths = {("/v1", STAND_IN), ("/v3", STAND_IN)} if overlay == "dev" else set()
+    assert _paths(overlay) - stripe_paths == {*ROUTES.items(), ("/", SITE)}
+    assert stripe_paths <= _paths(overlay)
 
 
 @every_overlay
-def test_no_object_is_meant_for_one_controller_alone(overlay):
+def test_ingress_has_no_annotation_of_one_controller(overlay):
     for ingress in of_kind(overlay, "Ingress"):
         annotations = ingress["metadata"]["annotations"]
         assert all(key.startswith("cert-manager.io/") for key in annotations)
 
 
-def test_with_a_gateway_there_is_no_ingress_and_its_pods_may_be_reached_by_it():
+def test_gateway_replaces_the_ingress_and_may_reach_its_services():
     assert not of_kind("gateway", "Ingress")
     policy = named("gateway", "CiliumNetworkPolicy", "gateway")
     (values,) = (e["values"] for e in policy["spec"]["endpointSelector"]["matchExpressions"])

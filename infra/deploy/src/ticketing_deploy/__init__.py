@@ -1,1 +1,1 @@
-"""From a commit to a cluster: the images, the rollout, and the way back."""
+"""Builds the container images and deploys a commit to a cluster."""

@@ -1,110 +1,97 @@
-"""`make images`: build the images, and try each of them."""
+"""`make images`: builds images and smoke-tests each."""
 
 import argparse
+import ast
 import os
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from pathlib import Path
 
-from ticketing_deploy import debootstrap, engines, trial
-from ticketing_deploy.engines import Engine, EngineError
-from ticketing_deploy.images import DOCKERFILE, IMAGES, ROOT, STRIPE_STAND_IN, Image, is_changed, tag
-from ticketing_deploy.pip_settings import secret_files
+from ticketing_common.testing.servers import ServerUnavailable
+from ticketing_deploy import engines, smoke_test
+from ticketing_deploy.engines import Engine
+from ticketing_deploy.images import ALL, DOCKERFILE, ROOT, Image, revision
 
-ALL = {image.name: image for image in (*IMAGES, STRIPE_STAND_IN)}
-_NOT_PULLED = "Was it that the base image cannot be pulled here? `make images BASE=debootstrap` makes one."
+CERTIFICATES = "/etc/pip-ca.crt"  # the Dockerfile mounts them here
+_PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = _parse_arguments()
     try:
-        engine = engines.choose(arguments.engine)
-        base = _base(arguments.base, engine)
-        chosen = [ALL[name] for name in arguments.images or ALL]
-        commits = {image: _commit(image) for image in chosen}
-        built = {image: f"{image.repository}:{arguments.tag or commits[image]}" for image in chosen}
-        with tempfile.TemporaryDirectory() as folder:
-            secrets = secret_files(Path(folder))
-            for image, reference in built.items():
-                told = _build_arguments(image, commits[image], base)
-                _build(engine, reference, arguments.target, told, secrets)
-        sys.exit(trial.try_all(engine, built, arguments.target))
-    except EngineError as error:
+        engine, base = arguments.engine or engines.choose(), arguments.base
+        if base == "debootstrap":
+            engine, base = "buildah", "localhost/python-of-debian:bookworm"
+            _run("infra/docker/debootstrap.sh", base)
+        built = {}
+        for image in [ALL[name] for name in arguments.images or ALL]:
+            built[image] = f"ticketing/{image.name}:{arguments.tag or revision(image)}"
+            _build(engine, image, built[image], arguments.target, base)
+        sys.exit(smoke_test.run_all(engine, built, arguments.target))
+    except (ServerUnavailable, subprocess.CalledProcessError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ticketing_deploy.build", description=__doc__)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"{', '.join(ALL)}; all, if none is named")
-    parser.add_argument("--target", choices=["runtime", "dev"], default="runtime")
-    parser.add_argument("--tag", help="in place of the last commit that changed what the image is made from")
-    parser.add_argument("--engine", choices=["docker", "buildah"], help="docker, if its daemon answers")
-    parser.add_argument("--base", help="another base image; `debootstrap` makes one where none can be pulled")
+    option = parser.add_argument
+    option("images", nargs="*", metavar="IMAGE", help=f"{', '.join(ALL)}; default: all")
+    option("--target", choices=["runtime", "dev"], default="runtime")
+    option("--tag", help="default: the last commit that changed the image's sources")
+    option("--engine", choices=["docker", "buildah"], help="default: docker if its daemon answers")
+    option("--base", help="another base image; `debootstrap` makes one without a registry, for buildah")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.images if name not in ALL]:
-        parser.error(f"there is no image {', '.join(unknown)}: choose from {', '.join(ALL)}")
+        parser.error(f"unknown image {', '.join(unknown)}: choose from {', '.join(ALL)}")
     return arguments
 
 
-def _base(wanted: str | None, engine: Engine) -> str | None:
-    if wanted != "debootstrap":
-        return wanted
-    if engine == "docker":
-        raise EngineError("debootstrap makes a base for buildah only: add --engine buildah (ENGINE=buildah).")
-    return debootstrap.base(_say)
-
-
-def _commit(image: Image) -> str:
-    try:
-        commit = tag(image)
-        return f"{commit}-changed" if commit and is_changed(image) else commit or "unknown"
-    except (OSError, subprocess.CalledProcessError):  # no git, or not its work tree
-        return "unknown"
-
-
-def _build_arguments(image: Image, commit: str, base: str | None) -> dict[str, str]:
+def _build(engine: Engine, image: Image, reference: str, target: str, base: str | None) -> None:
+    arguments = {"SERVICE": image.module, "FOLDER": image.folder, "REVISION": revision(image)}
     project = tomllib.loads((ROOT / image.folder / "pyproject.toml").read_text())["project"]
-    server, repository = (os.environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY"))
-    return {
-        "SERVICE": image.module,
-        "FOLDER": image.folder,
-        "REVISION": commit,
-        "LICENSES": project.get("license", "MIT"),
-        **({"SOURCE": f"{server}/{repository}"} if repository else {}),
-        **({"BASE": base} if base else {}),
-    }
+    arguments["LICENSES"] = project.get("license", "MIT")
+    if repository := os.environ.get("GITHUB_REPOSITORY"):
+        arguments["SOURCE"] = f"{os.environ['GITHUB_SERVER_URL']}/{repository}"
+    if base:
+        arguments["BASE"] = base
+    options = [f"--file={DOCKERFILE}", f"--target={target}", f"--tag={reference}"]
+    options += [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        secrets = write_pip_settings(Path(folder))
+        options += [f"--secret=id={name},src={path}" for name, path in secrets.items()]
+        _run(*engines.BUILD[engine], *options, ".")
 
 
-def _build(
-    engine: Engine, reference: str, target: str, told: dict[str, str], secrets: dict[str, Path]
-) -> None:
-    options = [
-        *("--file", DOCKERFILE, "--target", target, "--tag", reference),
-        *(option for key, value in told.items() for option in ("--build-arg", f"{key}={value}")),
-    ]
-    _say(f"Building {reference}, {target}, by {engine}")
-    began = time.monotonic()
-    done = subprocess.run(
-        engines.build_command(engine, options, secrets),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode != 0:
-        hint = "" if "BASE" in told else _NOT_PULLED
-        raise EngineError(f"{done.stdout}\n{reference} could not be built: {engine} said so above. {hint}")
-    _say(f"  took {time.monotonic() - began:.0f} s")
+def write_pip_settings(folder: Path) -> dict[str, Path]:
+    """Write this machine's pip settings as secrets of the build, which enter no layer. Returns them by id."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    settings = {}
+    for line in sorted(listed, key=lambda line: line.startswith(":env:")):  # variables override files
+        name, _, quoted = line.partition("=")
+        values = str(ast.literal_eval(quoted)).split()  # without folders, which a build does not see
+        settings[name.rpartition(".")[2]] = " ".join(v for v in values if not v.startswith("file:"))
+    lines = [f"{name} = {value}" for name in _PIP_SETTINGS if (value := settings.get(name))]
+    files = {}
+    if certificates := settings.get("cert"):
+        files["ca.crt"] = Path(certificates)
+        lines.append(f"cert = {CERTIFICATES}")
+    if lines:
+        files["pip.conf"] = folder / "pip.conf"
+        files["pip.conf"].write_text("\n".join(["[global]", *lines, ""]))
+        files["pip.conf"].chmod(0o600)  # an index URL may contain a password
+    return files
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
+def _run(*command: str) -> None:
+    print(f"+ {' '.join(command)}", flush=True)
+    if subprocess.run(command, cwd=ROOT).returncode:
+        hint = "If the base image cannot be pulled, run `make images BASE=debootstrap`."
+        sys.exit(f"{command[0]} failed; its output is above. {hint}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The images: what each is made from, and the commit that names it."""
+"""The container images, the commit that tags each, and the manifests with these tags."""
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,51 +8,65 @@ from pathlib import Path
 ROOT = Path(__file__).parents[4]
 DOCKERFILE = "infra/docker/Dockerfile"
 
-_PARTS = ("src", "pyproject.toml", "README.md")
-"""Of a package; not its tests. (The README is in what is installed, as the package's description.)"""
-_BUILT_BY = ("Dockerfile", "needs.py", "reload.py", "wheels.txt")
+_PACKAGE_SOURCES = ("src", "pyproject.toml", "README.md")  # the README is the package's description
+_BUILD_SOURCES = ("Dockerfile", "needs.py", "reload.py", "wheels.txt")
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image of ours, `ticketing/<name>` in the manifests."""
+    """The image `ticketing/<name>`: it runs `python -m <module>.main` of the package in `folder`."""
 
     name: str
     folder: str
-    """The package that it runs, from the root of the repository."""
     module: str
-    """What it runs by default is `python -m <module>.main`."""
 
     @property
-    def repository(self) -> str:
-        return f"ticketing/{self.name}"
-
-    @property
-    def made_from(self) -> list[str]:
-        """All that can change it, as paths from the root of the repository."""
-        packages = [f"{folder}/{part}" for folder in (self.folder, "common") for part in _PARTS]
-        return [*packages, *(f"infra/docker/{name}" for name in _BUILT_BY), ".dockerignore"]
+    def sources(self) -> list[str]:
+        """Every file and folder that the image is built from, relative to the repository's root."""
+        packages = [f"{folder}/{part}" for folder in (self.folder, "common") for part in _PACKAGE_SOURCES]
+        return [*packages, *(f"infra/docker/{name}" for name in _BUILD_SOURCES), ".dockerignore"]
 
 
 IMAGES = [
     Image(name, name, name) for name in ("auth", "tickets", "orders", "payments", "expiration", "client")
 ]
-"""Those that run in production."""
+"""The images that production runs."""
 
 STRIPE_STAND_IN = Image("stripe-stand-in", "infra/stripe-stand-in", "stripe_stand_in")
-"""Runs beside them in development, so that nobody needs an account with Stripe."""
+"""Replaces Stripe in development, so that no account is needed."""
+
+ALL = {image.name: image for image in (*IMAGES, STRIPE_STAND_IN)}
+_IMAGE_LINE = re.compile(rf"^( *(?:- )?image: )\S*/({'|'.join(ALL)})(?::\S+)?$", re.MULTILINE)
 
 
 def tag(image: Image, commit: str = "HEAD") -> str:
-    """The last commit that changed what the image is made from: the same content has the same tag.
+    """The last commit that changed the image's sources: unchanged sources keep their tag.
 
-    Needs the whole history. Raises subprocess.CalledProcessError where there is no git.
+    Raises ValueError in a shallow clone, and subprocess.CalledProcessError outside of a git repository.
     """
-    command = ["git", "log", "-1", "--format=%H", commit, "--", *image.made_from]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    if run("git", "rev-parse", "--is-shallow-repository") == "true":
+        # The oldest commit of a shallow clone appears to change every file.
+        raise ValueError("tags need the full history, but this clone is shallow: run git fetch --unshallow")
+    return run("git", "log", "-1", "--format=%H", commit, "--", *image.sources)
 
 
-def is_changed(image: Image) -> bool:
-    """Whether the work tree differs from its commit in what the image is made from."""
-    command = ["git", "status", "--porcelain", "--", *image.made_from]
-    return bool(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
+def revision(image: Image) -> str:
+    """The image's tag; with `-changed` if its sources have uncommitted changes; `unknown` without git."""
+    try:
+        return tag(image) + ("-changed" if run("git", "status", "--porcelain", "--", *image.sources) else "")
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def render(registry: str, overlay: str) -> str:
+    """The overlay as kustomize renders it, each of our images at its tag.
+
+    kustomize reads tags only from a kustomization.yaml. This edits its output, so the work tree stays clean.
+    """
+    rendered = run("kubectl", "kustomize", overlay) + "\n"
+    return _IMAGE_LINE.sub(lambda line: f"{line[1]}{registry}/{line[2]}:{tag(ALL[line[2]])}", rendered)
+
+
+def run(*command: str) -> str:
+    """Run a command in the repository's root. Returns its output."""
+    return subprocess.check_output(command, cwd=ROOT, text=True).strip()

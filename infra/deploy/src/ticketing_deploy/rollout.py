@@ -1,4 +1,4 @@
-"""One rollout: manifests given to the cluster, waited for, and explained when they fail."""
+"""One rollout: applies manifests, waits for their workloads, and shows why one fails."""
 
 import json
 import subprocess
@@ -6,16 +6,17 @@ import time
 from typing import Any
 
 NAMESPACE = "ticketing"
-_WAITED_FOR = ("deployment.apps/", "statefulset.apps/")  # not jobs: they run when it is their time
+_IN_NAMESPACE = f"--namespace={NAMESPACE}"
+_WAITED_FOR = ("deployment.apps/", "statefulset.apps/")  # CronJobs start at their own time
 _SHOWN_PODS = 5
 _SHOWN_LINES = 30
 
 
 class RolloutFailed(Exception):
-    """The cluster does not run what it was told to; the text says what was seen."""
+    """A kubectl command failed or a workload did not become ready; the text names it."""
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     print(line, flush=True)  # kubectl writes to the same terminal
 
 
@@ -28,100 +29,81 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
 
 
 def roll_out(manifests: str, timeout: int) -> int:
-    """Bring the cluster to these manifests. Returns how many workloads are ready; raises RolloutFailed.
+    """Apply the manifests and wait for every workload. Returns their number; raises RolloutFailed.
 
-    Applied by the server, which knows what fields came from here: a rollback takes out those that the failed
-    commit had added, and leaves alone what others set (replicas, certificates). Forced, since a field that is
-    written here and was changed by hand should be as it is written here.
+    Server-side apply tracks which fields came from here: a rollback removes those that the failed commit
+    added, and keeps those that controllers set (replicas, certificates). It overwrites manual changes.
     """
     apply = ("apply", "--server-side", "--force-conflicts", "--filename=-", "--output=name")
     names = kubectl(*apply, stdin=manifests).split()
     workloads = [name for name in names if name.startswith(_WAITED_FOR)]
-    say(f"Applied {len(names)} objects; waiting for {len(workloads)} of them, {timeout} s at most")
+    log(f"Applied {len(names)} objects; waiting up to {timeout} s for {len(workloads)} workloads")
     _replace_stuck_pods()
     _wait(workloads, timeout)
     return len(workloads)
 
 
 def _replace_stuck_pods() -> None:
-    """Delete each pod of a StatefulSet that is neither ready nor what is wanted now.
+    """Delete StatefulSet pods of an earlier revision that are not ready.
 
-    After a failed rollout Kubernetes waits for such a pod for ever, and never begins what would mend it:
-    "forced rollback" in its documentation of StatefulSets.
+    After a failed rollout Kubernetes waits for such a pod forever and does not start the new revision.
+    Source: "Forced rollback" in the Kubernetes documentation of StatefulSets.
     """
     for _ in range(30):
         items = _get("statefulsets,pods")
-        sets = {item["metadata"]["name"]: item for item in items if item["kind"] == "StatefulSet"}
-        if all(map(_observed, sets.values())):
+        sets = [item for item in items if item["kind"] == "StatefulSet"]
+        if all(s["status"].get("observedGeneration", 0) >= s["metadata"]["generation"] for s in sets):
             break
         time.sleep(1)
+    revisions = {each["metadata"]["name"]: each["status"].get("updateRevision") for each in sets}
     for pod in items:
         name, labels = pod["metadata"]["name"], pod["metadata"].get("labels", {})
-        owners = pod["metadata"].get("ownerReferences", [])
-        wanted = [
-            sets[owner["name"]]["status"].get("updateRevision") for owner in owners if owner["name"] in sets
-        ]
-        if wanted and labels.get("controller-revision-hash") not in wanted and not _ready(pod):
-            say(f"{name} is stuck in an earlier rollout: replacing it")
-            kubectl("delete", "pod", name, f"--namespace={NAMESPACE}", "--wait=false")
+        owners = [owner["name"] for owner in pod["metadata"].get("ownerReferences", [])]
+        current = [revisions[owner] for owner in owners if owner in revisions]
+        if current and labels.get("controller-revision-hash") not in current and not _is_ready(pod):
+            log(f"Replacing {name}, which is stuck in an earlier rollout")
+            kubectl("delete", "pod", name, _IN_NAMESPACE, "--wait=false")
 
 
 def _wait(workloads: list[str], timeout: int) -> None:
-    """Raises RolloutFailed as soon as one has failed."""
-    # A Deployment that is out of time in its first moments was so before, and is being tried again.
-    stale_until = time.monotonic() + timeout / 10
-    waiting = {workload: _rollout_status(workload, timeout) for workload in workloads}
+    """Deployments first: they fail at their progress deadline, before a StatefulSet's wait times out."""
+    started = time.monotonic()
+    for workload in sorted(workloads):
+        while True:
+            remaining = max(1, round(started + timeout - time.monotonic()))
+            command = ["kubectl", "rollout", "status", workload, _IN_NAMESPACE, f"--timeout={remaining}s"]
+            done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+            if done.returncode == 0:
+                break
+            # A Deployment that failed in an earlier rollout still reports that when this one starts.
+            may_be_old = "exceeded its progress deadline" in done.stderr
+            if not may_be_old or time.monotonic() - started > timeout / 10:
+                raise RolloutFailed(f"{workload}: {done.stderr.strip() or 'kubectl rollout status failed'}")
+            time.sleep(1)
+
+
+def show_failures() -> None:
+    """Print pods, warnings and the logs of pods that are not ready. Never raises."""
     try:
-        while waiting:
-            for workload in [name for name, process in waiting.items() if process.poll() is not None]:
-                process = waiting.pop(workload)
-                said = process.communicate()[1].strip()
-                if "exceeded its progress deadline" in said and time.monotonic() < stale_until:
-                    time.sleep(1)
-                    waiting[workload] = _rollout_status(workload, timeout)
-                elif process.returncode:
-                    raise RolloutFailed(f"{workload}: {said or 'kubectl rollout status failed'}")
-            time.sleep(0.1)
-    finally:
-        for process in waiting.values():
-            process.terminate()
-            process.communicate()
-
-
-def _rollout_status(workload: str, timeout: int) -> subprocess.Popen[str]:
-    command = ["kubectl", "rollout", "status", workload, f"--namespace={NAMESPACE}", f"--timeout={timeout}s"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def explain() -> None:
-    """Show why pods are not ready: a few screens at most, and never fails."""
-    here = f"--namespace={NAMESPACE}"
-    try:
-        say(kubectl("get", "pods", here, "--output=wide"))
+        log(kubectl("get", "pods", _IN_NAMESPACE, "--output=wide"))
         warnings = ("--field-selector=type=Warning", "--sort-by=.lastTimestamp")
-        say("\n".join(kubectl("get", "events", here, *warnings).splitlines()[-_SHOWN_LINES:]))
-        unready = [pod["metadata"]["name"] for pod in _get("pods") if not _ready(pod)]
+        log("\n".join(kubectl("get", "events", _IN_NAMESPACE, *warnings).splitlines()[-_SHOWN_LINES:]))
+        not_ready = [pod["metadata"]["name"] for pod in _get("pods") if not _is_ready(pod)]
     except RolloutFailed as failure:
-        return say(f"The cluster does not say why: {failure}")
-    for pod in unready[:_SHOWN_PODS]:
-        say(f"\nThe last lines of {pod}:")
-        # A container that never started has none; the others' are worth showing.
-        some = ("--all-containers", "--prefix", "--ignore-errors", f"--tail={_SHOWN_LINES}")
-        subprocess.run(["kubectl", "logs", pod, here, *some], stderr=subprocess.STDOUT)
+        return log(f"The cluster does not show its pods: {failure}")
+    for pod in not_ready[:_SHOWN_PODS]:
+        log(f"\nThe last log lines of {pod}:")
+        # --ignore-errors: a container that never started has no log.
+        options = ("--all-containers", "--prefix", "--ignore-errors", f"--tail={_SHOWN_LINES}")
+        subprocess.run(["kubectl", "logs", pod, _IN_NAMESPACE, *options], stderr=subprocess.STDOUT)
 
 
 def _get(kinds: str) -> list[dict[str, Any]]:
-    found = json.loads(kubectl("get", kinds, f"--namespace={NAMESPACE}", "--output=json"))
-    items: list[dict[str, Any]] = found["items"]
-    return items
+    return list(json.loads(kubectl("get", kinds, _IN_NAMESPACE, "--output=json"))["items"])
 
 
-def _observed(item: dict[str, Any]) -> bool:
-    return bool(item["status"].get("observedGeneration", 0) >= item["metadata"]["generation"])
-
-
-def _ready(pod: dict[str, Any]) -> bool:
-    """Or done with what it had to do."""
+def _is_ready(pod: dict[str, Any]) -> bool:
+    """True if the pod is ready, or has completed."""
     status = pod["status"]
     conditions = {condition["type"]: condition["status"] for condition in status.get("conditions", [])}
     return status.get("phase") == "Succeeded" or conditions.get("Ready") == "True"
