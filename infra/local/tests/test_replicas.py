@@ -39,14 +39,14 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def count_requests(stack: Stack, part: str, method: str = "POST") -> int:
-    return stack.supervisor.log_of(part).read_text().count(f'"{method} /api/orders ')
+def count_requests(stack: Stack, name: str, method: str = "POST") -> int:
+    return stack.supervisor.log_of(name).read_text().count(f'"{method} /api/orders ')
 
 
 async def test_replicas_share_requests_equally(stack: Stack, client: httpx.AsyncClient) -> None:
     for _ in range(20):
         assert (await client.post("/api/orders", json={})).status_code == 201
-    assert [count_requests(stack, part) for part in ("orders", "orders-2")] == [10, 10]
+    assert [count_requests(stack, name) for name in ("orders", "orders-2")] == [10, 10]
 
 
 async def test_killed_replica_causes_no_errors(stack: Stack, client: httpx.AsyncClient) -> None:

@@ -18,10 +18,7 @@ from ticketing_local.store_checks import check_named_stores
 
 
 def run(plan: Planner, started_at: float) -> int:
-    """Run the stack that the environment configures, and return the exit status.
-
-    `started_at` is the time.monotonic() from which the start is measured.
-    """
+    """Return the exit status. `started_at` is the time.monotonic() at the start of the program."""
     console = terminal()
     try:
         settings = load_settings()

@@ -7,10 +7,6 @@ LogFilter = Callable[[str], str | None]
 """Returns the line as the terminal shows it, or None to leave it to the log file."""
 
 
-def show_all(line: str) -> str | None:
-    return line
-
-
 def filter_mongod(line: str) -> str | None:
     entry = _parse(line)
     if entry is None:

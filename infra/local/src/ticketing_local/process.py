@@ -13,7 +13,7 @@ from typing import BinaryIO
 from ticketing_common.testing.servers import die_with_parent
 from ticketing_local.console import without_escapes
 from ticketing_local.errors import StackError
-from ticketing_local.log_filters import LogFilter, show_all
+from ticketing_local.log_filters import LogFilter
 from ticketing_local.readiness import ReadinessCheck
 
 
@@ -25,7 +25,7 @@ class Part:
     command: list[str]
     environment: dict[str, str] = field(repr=False)
     is_ready: ReadinessCheck
-    log_filter: LogFilter = show_all
+    log_filter: LogFilter = str  # shows every line
 
 
 _INHERITED = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH"]

@@ -117,7 +117,7 @@ async def _visit(page: Page, pages: Pages, size: str, scheme: str) -> None:
         if await page.locator("#pay").count():
             await page.locator("#pay-form, #pay-unloaded").locator("visible=true").first.wait_for()
             await page.wait_for_timeout(300)  # ms: the frame of the card form is drawn later
-        # A window as high as the page: in a picture of a scrolled page, the tab bar covers a part of it.
+        # A window as high as the page: in a picture of a scrolled page, the tab bar covers some of it.
         page_height = await page.evaluate("document.scrollingElement.scrollHeight")
         await page.set_viewport_size({"width": width, "height": page_height})
         await page.screenshot(path=FOLDER / f"{name}-{size}-{scheme}.png")
