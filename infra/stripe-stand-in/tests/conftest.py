@@ -1,4 +1,4 @@
-"""Owns what every test here drives the server with: the real stripe package, raw HTTP, and a browser."""
+"""Clients of the server: the real stripe package, raw HTTP, and a browser."""
 
 import asyncio
 import socket
@@ -41,7 +41,7 @@ def client(stripe_api: StripeApi) -> StripeClient:
 
 @pytest.fixture
 def http(stripe_api: StripeApi) -> Iterator[httpx.Client]:
-    """For what the stripe package would never send, and for the headers that it hides."""
+    """For requests that the stripe package never sends, and for the headers that it hides."""
     headers = {"Authorization": f"Bearer {stripe_api.key}"}
     with httpx.Client(base_url=stripe_api.url, headers=headers) as client:
         yield client
@@ -49,16 +49,16 @@ def http(stripe_api: StripeApi) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def create(client: StripeClient) -> Callable[..., PaymentIntent]:
-    """An intent of 19.99 dollars for a card, as the payments service would make it, but for what is given."""
+    """Creates an intent of 19.99 dollars, with manual capture by default."""
 
     def create(**params: Any) -> PaymentIntent:
-        usual = {
+        defaults = {
             "amount": 1999,
             "currency": "usd",
             "payment_method_types": ["card"],
             "capture_method": "manual",
         }
-        return client.v1.payment_intents.create({**usual, **params})  # type: ignore[arg-type]
+        return client.v1.payment_intents.create({**defaults, **params})  # type: ignore[arg-type]
 
     return create
 
@@ -71,16 +71,16 @@ async def browser() -> AsyncIterator[Browser]:
 
 @dataclass
 class Site:
-    """An origin of its own, whose page (in the folder site) takes cards under a strict policy."""
+    """Another origin, with a page (in the folder site) that accepts cards under a strict policy."""
 
     url: str
-    asked: list[str] = field(default_factory=list)
-    """All that came in."""
+    requests: list[str] = field(default_factory=list)
+    """Everything the site has received."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(stripe_api: StripeApi) -> AsyncIterator[Site]:
-    # The least that a page needs.
+    # The minimum that a page needs.
     policy = (
         f"default-src 'none'; script-src 'self' {stripe_api.url}; frame-src {stripe_api.url}; "
         "style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'"
@@ -88,7 +88,7 @@ async def site(stripe_api: StripeApi) -> AsyncIterator[Site]:
 
     async def serve(request: Request) -> Response:
         body = (await request.body()).decode()
-        site.asked.append(f"{request.method} {request.url} {request.headers} {body}")
+        site.requests.append(f"{request.method} {request.url} {request.headers} {body}")
         headers = {"Content-Security-Policy": policy}
         if request.url.path == "/":
             page = (_SITE / "index.html").read_text().replace("STRIPE_JS", stripe_api.script)
@@ -107,25 +107,25 @@ async def site(stripe_api: StripeApi) -> AsyncIterator[Site]:
 
 
 class CardPage:
-    """The site's page with a card Element in it; otherwise a page as Playwright has them."""
+    """The site's page with a card Element; otherwise a page of Playwright's."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self.problems: list[str] = []
-        """What the browser complained of: broken policies and uncaught errors above all."""
-        page.on("console", self._said)
-        page.on("pageerror", self._failed)
+        """Errors that the browser reported, such as violated policies and uncaught exceptions."""
+        page.on("console", self._on_console)
+        page.on("pageerror", self._on_error)
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.problems.append(message.text)
 
-    def _failed(self, error: Error) -> None:
+    def _on_error(self, error: Error) -> None:
         self.problems.append(str(error))
 
-    def forget(self) -> None:
-        self._page.remove_listener("console", self._said)
-        self._page.remove_listener("pageerror", self._failed)
+    def remove_listeners(self) -> None:
+        self._page.remove_listener("console", self._on_console)
+        self._page.remove_listener("pageerror", self._on_error)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._page, name)
@@ -134,20 +134,24 @@ class CardPage:
         return self._page.frame_locator(f"{container} iframe")
 
     async def type_card(self, number: str = "4242424242424242", rest: str = "1234123") -> None:
-        """As a buyer does, who then goes elsewhere."""
+        """Types the card like a buyer, who then leaves the fields."""
         await self.card().locator("[name=cardnumber]").fill(number)
         await self.card().locator("[name=exp-date]").focus()
         await self._page.keyboard.type(rest)
         await self._page.locator("#pay").focus()
-        await self.until("told.some(([, event]) => event === 'blur')")
+        await self.until("events.some(([, event]) => event === 'blur')")
+
+    async def clear_card(self) -> None:
+        await self._page.evaluate("events.length = 0; card.unmount(); card.mount('#card')")
+        await self.until("events.some(([, event]) => event === 'ready')")
 
     async def until(self, condition: str) -> None:
-        """Playwright's own way evaluates text in the page, which the policy forbids."""
+        """Playwright's wait_for_function evaluates text in the page, which the policy forbids."""
         await self._page.evaluate(f"until(() => {condition})")
 
-    async def told(self, element: str, event: str) -> list[Any]:
-        heard = await self._page.evaluate("told")
-        return [detail for which, what, detail in heard if (which, what) == (element, event)]
+    async def events(self, element: str, event: str) -> list[Any]:
+        recorded = await self._page.evaluate("events")
+        return [detail for name, kind, detail in recorded if (name, kind) == (element, event)]
 
     async def classes(self) -> set[str]:
         names = await self._page.locator("#card").evaluate("container => [...container.classList]")
@@ -159,13 +163,13 @@ OpenPage = Callable[..., Awaitable[CardPage]]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def tab(browser: Browser) -> Page:
-    """One for all tests, as a new one takes a second."""
+    """One page for all tests, as a new one takes a second."""
     return await browser.new_page()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def open_page(tab: Page, stripe_api: StripeApi, site: Site) -> AsyncIterator[OpenPage]:
-    """Opens the page anew; at the end it may have had no problem, unless the test has cleared its own."""
+    """Opens the page again. At the end it must have no problems; a test clears those that it expects."""
     page = CardPage(tab)
 
     async def open_page(
@@ -174,19 +178,19 @@ async def open_page(tab: Page, stripe_api: StripeApi, site: Site) -> AsyncIterat
         await page.set_viewport_size({"width": width, "height": 500})
         await page.goto(site.url)
         given = {"hidePostalCode": True} if options is None else options
-        await page.evaluate("([key, options]) => take(key, options)", [key, given])
-        await page.until("told.some(([, event]) => event === 'ready')")
+        await page.evaluate("([key, options]) => mountCard(key, options)", [key, given])
+        await page.until("events.some(([, event]) => event === 'ready')")
         return page
 
     yield open_page
     stripe_api.mend()
-    page.forget()
+    page.remove_listeners()
     assert page.problems == []
 
 
 @pytest.fixture(scope="session")
 def axe() -> Callable[[Frame], Awaitable[list[str]]]:
-    """What axe finds wrong with a page for those who don't see it, or don't use a mouse."""
+    """Returns the violations of accessibility rules that axe finds."""
     script = Path(AXE_FILE_PATH).read_text()
     rules = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}"
 

@@ -1,23 +1,23 @@
-// What the Elements told, in order: [which, event, detail].
-const told = [];
+// The events of the Elements, in order: [element, event, detail].
+const events = [];
 
-function tell(name, element) {
-  for (const event of ['ready', 'change', 'focus', 'blur']) element.on(event, (detail) => told.push([name, event, detail]));
+function record(name, element) {
+  for (const event of ['ready', 'change', 'focus', 'blur']) element.on(event, (detail) => events.push([name, event, detail]));
 }
 
 addEventListener('DOMContentLoaded', () => {
   document.getElementById('form').addEventListener('submit', (event) => {
     event.preventDefault();
-    told.push(['form', 'submit', {}]);
+    events.push(['form', 'submit', {}]);
   });
 });
 
-// A card Element in the container, and all that the tests want by name.
-function take(key, options) {
+// Mounts a card Element, and defines the names that the tests use.
+function mountCard(key, options) {
   window.stripe = Stripe(key);
   window.elements = stripe.elements();
   window.card = elements.create('card', options);
-  tell('card', card);
+  record('card', card);
   card.mount('#card');
 }
 
@@ -28,5 +28,5 @@ async function until(condition) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`in 5 s not: ${condition}, but ${JSON.stringify(told)}`);
+  throw new Error(`not within 5 s: ${condition}, but ${JSON.stringify(events)}`);
 }

@@ -1,4 +1,4 @@
-// Calls of the stand-in's API, from its own pages.
+// Calls the stand-in's API from its own pages.
 
 const UNREACHABLE = {
   type: 'api_connection_error',
@@ -7,15 +7,15 @@ const UNREACHABLE = {
     'internet connection and try again. If the problem persists, please contact us.',
 };
 
-// The answer's body, or { error }. Without a key nobody is named as the caller.
+// Returns the body of the answer, or { error }. The key is optional.
 export async function call(method, path, params, key) {
-  const form = new URLSearchParams(flat(params));
-  const read = method === 'GET';
+  const form = new URLSearchParams(flatten(params));
+  const isGet = method === 'GET';
   try {
-    const answer = await fetch(read ? `${path}?${form}` : path, {
+    const answer = await fetch(isGet ? `${path}?${form}` : path, {
       method,
       headers: key ? { Authorization: `Bearer ${key}` } : {},
-      body: read ? undefined : form,
+      body: isGet ? undefined : form,
     });
     return await answer.json();
   } catch {
@@ -23,12 +23,10 @@ export async function call(method, path, params, key) {
   }
 }
 
-// { card: { cvc: '123' } } becomes [['card[cvc]', '123']], as Stripe's API has it.
-function flat(params, prefix = '') {
-  return Object.entries(params)
-    .filter(([, value]) => value !== undefined && value !== null)
-    .flatMap(([name, value]) => {
-      const full = prefix ? `${prefix}[${name}]` : name;
-      return typeof value === 'object' ? flat(value, full) : [[full, String(value)]];
-    });
+// { card: { cvc: '123' } } becomes [['card[cvc]', '123']], as Stripe's API expects.
+function flatten(params, prefix = '') {
+  return Object.entries(params).flatMap(([name, value]) => {
+    const fullName = prefix ? `${prefix}[${name}]` : name;
+    return typeof value === 'object' ? flatten(value, fullName) : [[fullName, String(value)]];
+  });
 }

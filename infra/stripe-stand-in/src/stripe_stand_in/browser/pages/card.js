@@ -1,42 +1,35 @@
-// The card's fields: what is typed is put in shape and checked, and the site hears how complete it is, never what it is.
+// The card's fields: formats and checks the input. The site learns whether the card is complete, never its details.
 
 import { call } from './api.js';
-import { digitsOf, expiryOf, isIncomplete, kindOf, mistake, shown } from './card_rules.js';
-import { focusOn } from './focus.js';
-import { listenToSite, tellSite } from './site.js';
+import { digitsOf, expiryOf, findBrand, findMistake, format, isIncomplete } from './card_rules.js';
+import { connectToSite, sendToSite } from './site.js';
 import { applyStyle } from './style.js';
 
 const form = document.getElementById('card');
 const brand = document.getElementById('brand');
-const inputs = {
-  number: form.elements.cardnumber,
-  expiry: form.elements['exp-date'],
-  cvc: form.elements.cvc,
-  postalCode: form.elements.postal,
-};
+const inputs = { number: form.elements.cardnumber, expiry: form.elements['exp-date'], cvc: form.elements.cvc };
 const names = Object.keys(inputs);
-// Fields that were left, or were there when the card was asked for: only there is something missing a mistake.
+// A missing part is a mistake only in these fields: the buyer has left them, or has submitted the card.
 const left = new Set();
 let lastState = '';
 let ready = false;
 
-const asked = () => names.filter((name) => !inputs[name].hidden);
 const nameOf = (input) => names.find((name) => inputs[name] === input);
 const context = () => ({ number: digitsOf(inputs.number.value) });
-const check = (name) => mistake[name](inputs[name].value, context());
+const check = (name) => findMistake[name](inputs[name].value, context());
 const isEmpty = (name) => inputs[name].value === '';
 
-function shownMistake(name) {
+function visibleMistake(name) {
   const error = check(name);
   return error && (left.has(name) || !isIncomplete(error)) ? error : undefined;
 }
 
-// Puts the value in shape, and leaves the caret after the digit that it was after.
-function reshape(name, deleting) {
+// Formats the value, and keeps the caret after the same digit.
+function reformat(name, deleting) {
   const input = inputs[name];
   const caret = digitsOf(input.value.slice(0, input.selectionStart ?? 0)).length;
   const atEnd = input.selectionStart === input.value.length;
-  input.value = shown[name](input.value, { ...context(), deleting });
+  input.value = format[name](input.value, { ...context(), deleting });
   if (atEnd || document.activeElement !== input) return;
   let position = 0;
   for (let passed = 0; passed < caret; position += 1) if (/\d/.test(input.value[position])) passed += 1;
@@ -44,30 +37,30 @@ function reshape(name, deleting) {
 }
 
 function refresh() {
-  const kind = kindOf(context().number).brand;
-  brand.dataset.brand = kind;
-  const errors = Object.fromEntries(asked().map((name) => [name, shownMistake(name)]));
-  for (const name of asked()) {
+  const { brand: brandName } = findBrand(context().number);
+  brand.dataset.brand = brandName;
+  const errors = Object.fromEntries(names.map((name) => [name, visibleMistake(name)]));
+  for (const name of names) {
     if (errors[name]) inputs[name].setAttribute('aria-invalid', 'true');
     else inputs[name].removeAttribute('aria-invalid');
   }
   showPart(errors.number);
   const error = Object.values(errors).find(Boolean);
   const state = {
-    empty: asked().every(isEmpty),
-    complete: asked().every((name) => !check(name)),
+    empty: names.every(isEmpty),
+    complete: names.every((name) => !check(name)),
     error,
     invalid: Boolean(error),
-    brand: kind,
-    value: { postalCode: inputs.postalCode.value },
+    brand: brandName,
+    value: { postalCode: '' },
   };
   if (JSON.stringify(state) === lastState) return;
-  const first = lastState === '';
+  const isFirst = lastState === '';
   lastState = JSON.stringify(state);
-  if (!first) tellSite('change', state);
+  if (!isFirst) sendToSite('change', state);
 }
 
-// In a narrow frame not everything can be seen at once.
+// A narrow frame has no room for everything.
 function showPart(numberError) {
   const active = nameOf(document.activeElement);
   if (active === 'number' || (!active && numberError)) form.dataset.part = 'number';
@@ -75,15 +68,15 @@ function showPart(numberError) {
 }
 
 function neighbour(name, step) {
-  return inputs[asked()[asked().indexOf(name) + step]];
+  return inputs[names[names.indexOf(name) + step]];
 }
 
 form.addEventListener('input', ({ target, inputType = '' }) => {
   const name = nameOf(target);
   left.delete(name);
   const deleting = inputType.startsWith('delete');
-  reshape(name, deleting);
-  if (name === 'number') reshape('cvc', false); // its length is the brand's
+  reformat(name, deleting);
+  if (name === 'number') reformat('cvc', false); // its length depends on the brand
   refresh();
   if (!deleting && target === document.activeElement && !check(name)) neighbour(name, 1)?.focus();
 });
@@ -92,7 +85,7 @@ form.addEventListener('keydown', (event) => {
   const { target, key } = event;
   if (key === 'Enter') {
     event.preventDefault();
-    tellSite('submit');
+    sendToSite('submit');
   }
   if (key === 'Backspace' && target.value === '') {
     event.preventDefault();
@@ -102,49 +95,39 @@ form.addEventListener('keydown', (event) => {
 
 form.addEventListener('focusin', ({ relatedTarget }) => {
   refresh();
-  if (!relatedTarget) tellSite('focus');
+  if (!relatedTarget) sendToSite('focus');
 });
 
 form.addEventListener('focusout', ({ target, relatedTarget }) => {
   const name = nameOf(target);
   if (!isEmpty(name)) left.add(name);
-  if (!relatedTarget) tellSite('blur');
-  setTimeout(refresh); // when the next field has the focus
+  if (!relatedTarget) sendToSite('blur');
+  setTimeout(refresh); // the next field has the focus then
 });
 
-function tellHeight() {
-  tellSite('height', Math.ceil(form.getBoundingClientRect().height));
+function sendHeight() {
+  sendToSite('height', Math.ceil(form.getBoundingClientRect().height));
 }
 
-new ResizeObserver(tellHeight).observe(form);
+new ResizeObserver(sendHeight).observe(form);
 
-listenToSite({
-  options({ style, hidePostalCode = false, disabled = false }) {
+connectToSite({
+  options({ style, disabled = false }) {
     applyStyle(style);
     for (const name of names) inputs[name].disabled = disabled;
-    inputs.postalCode.hidden = hidePostalCode;
     refresh();
-    tellHeight();
-    if (!ready) tellSite('ready');
+    sendHeight();
+    if (!ready) sendToSite('ready');
     ready = true;
   },
-  focus: () => focusOn(inputs.number),
-  blur: () => document.activeElement.blur(),
-  clear() {
-    left.clear();
-    for (const name of names) inputs[name].value = '';
+  async createPaymentMethod({ key }) {
+    for (const name of names) left.add(name);
     refresh();
-  },
-  async createPaymentMethod({ key, billing_details: billing, metadata }) {
-    for (const name of asked()) left.add(name);
-    refresh();
-    const error = asked().map(check).find(Boolean);
+    const error = names.map(check).find(Boolean);
     if (error) return { error };
     const { month, year } = expiryOf(inputs.expiry.value);
     const card = { number: context().number, exp_month: month, exp_year: year, cvc: inputs.cvc.value };
-    const given = inputs.postalCode.hidden ? {} : { address: { postal_code: inputs.postalCode.value } };
-    const billing_details = { ...billing, address: { ...billing?.address, ...given.address } };
-    const answer = await call('POST', '/v1/payment_methods', { type: 'card', card, billing_details, metadata }, key);
+    const answer = await call('POST', '/v1/payment_methods', { type: 'card', card }, key);
     return answer.error ? answer : { paymentMethod: answer };
   },
 });

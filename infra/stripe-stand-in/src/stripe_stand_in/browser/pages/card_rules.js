@@ -1,4 +1,4 @@
-// What a card's number, date and codes look like, as typed and as shown; nothing here touches the page.
+// The rules of a card's number, date and security code. Nothing here touches the page.
 
 const USUAL = { number: 16, groups: [4, 8, 12], cvc: 3 };
 const BRANDS = [
@@ -11,31 +11,29 @@ const BRANDS = [
   { brand: 'discover', starts: /^6(011|4[4-9]|5)/, ...USUAL },
 ];
 const UNKNOWN = { brand: 'unknown', ...USUAL };
-const POSTAL_CODE = 5; // the test cards are all from the US
-const FARTHEST_YEARS = 50;
+const MAX_YEARS = 50;
 
 export const digitsOf = (text) => text.replace(/\D/g, '');
 
-export const kindOf = (number) => BRANDS.find(({ starts }) => starts.test(number)) ?? UNKNOWN;
+export const findBrand = (number) => BRANDS.find(({ starts }) => starts.test(number)) ?? UNKNOWN;
 
-// Each takes what is in the field, and gives what is to be there.
-export const shown = {
+// Each returns the formatted text of a field.
+export const format = {
   number(text) {
     const digits = digitsOf(text);
-    const { number: length, groups } = kindOf(digits);
+    const { number: length, groups } = findBrand(digits);
     return [...digits.slice(0, length)].map((digit, i) => (groups.includes(i) ? ` ${digit}` : digit)).join('');
   },
   expiry(text, { deleting = false } = {}) {
     let digits = digitsOf(text);
-    // "9", "9/" and "13" can only be September, September and January of a year that begins with a 3.
+    // "9" and "9/" can only mean September, "13" only January of a year that begins with a 3.
     if (/^[2-9]/.test(digits) || /^1\s*\//.test(text) || /^1[3-9]/.test(digits)) digits = `0${digits}`;
     if (digits.startsWith('00')) digits = '0';
     if (/^..20../.test(digits)) digits = digits.slice(0, 2) + digits.slice(4);
     const [month, year] = [digits.slice(0, 2), digits.slice(2, 4)];
     return month.length < 2 || (deleting && !year) ? month : `${month} / ${year}`;
   },
-  cvc: (text, { number }) => digitsOf(text).slice(0, kindOf(number).cvc),
-  postalCode: (text) => digitsOf(text).slice(0, POSTAL_CODE),
+  cvc: (text, { number }) => digitsOf(text).slice(0, findBrand(number).cvc),
 };
 
 export function expiryOf(text) {
@@ -43,42 +41,39 @@ export function expiryOf(text) {
   return { month: Number(digits.slice(0, 2)), year: 2000 + Number(digits.slice(2)) };
 }
 
-// What is wrong with the field's value, or undefined.
-export const mistake = {
+// Each returns the error of a field, or undefined.
+export const findMistake = {
   number(text) {
     const digits = digitsOf(text);
-    if (digits.length < kindOf(digits).number) return invalid('incomplete_number', 'Your card number is incomplete.');
-    if (!passesLuhn(digits)) return invalid('invalid_number', 'Your card number is invalid.');
+    if (digits.length < findBrand(digits).number) return mistake('incomplete_number', 'Your card number is incomplete.');
+    if (!passesLuhn(digits)) return mistake('invalid_number', 'Your card number is invalid.');
   },
   expiry(text) {
     if (digitsOf(text).length < 4) {
-      return invalid('incomplete_expiry', "Your card's expiration date is incomplete.");
+      return mistake('incomplete_expiry', "Your card's expiration date is incomplete.");
     }
     const { month, year } = expiryOf(text);
     const today = new Date();
     if (year < today.getFullYear()) {
-      return invalid('invalid_expiry_year_past', "Your card's expiration year is in the past.");
+      return mistake('invalid_expiry_year_past', "Your card's expiration year is in the past.");
     }
-    if (year > today.getFullYear() + FARTHEST_YEARS) {
-      return invalid('invalid_expiry_year', "Your card's expiration year is invalid.");
+    if (year > today.getFullYear() + MAX_YEARS) {
+      return mistake('invalid_expiry_year', "Your card's expiration year is invalid.");
     }
     if (year === today.getFullYear() && month <= today.getMonth()) {
-      return invalid('invalid_expiry_month_past', "Your card's expiration date is in the past.");
+      return mistake('invalid_expiry_month_past', "Your card's expiration date is in the past.");
     }
   },
   cvc(text, { number }) {
-    if (text.length < kindOf(number).cvc) {
-      return invalid('incomplete_cvc', "Your card's security code is incomplete.");
+    if (text.length < findBrand(number).cvc) {
+      return mistake('incomplete_cvc', "Your card's security code is incomplete.");
     }
-  },
-  postalCode(text) {
-    if (text.length < POSTAL_CODE) return invalid('incomplete_zip', 'Your postal code is incomplete.');
   },
 };
 
 export const isIncomplete = (error) => error.code.startsWith('incomplete_');
 
-function invalid(code, message) {
+function mistake(code, message) {
   return { type: 'validation_error', code, message };
 }
 

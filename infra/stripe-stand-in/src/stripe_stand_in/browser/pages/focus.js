@@ -1,4 +1,4 @@
-// The focus goes to the frame from the page around it, and on from there: a frame that took it could come too early.
+// Waits until the page around has moved the focus to this frame: a frame that takes it by itself may do so too early.
 
 export function focusOn(element) {
   if (document.hasFocus()) element.focus();

@@ -1,21 +1,21 @@
-// The site's page around this one, or rather the script in it, which hands over the channel to talk through.
+// Messages between this page and the script on the site's page.
 
-let toSite;
+let port;
 
-// `handlers` by the name of what the script tells or asks. The first channel counts, and only from the window that
-// holds this frame: which site that is does not matter, as with Stripe, for nothing that it may not know is told to it.
-export function listenToSite(handlers) {
-  addEventListener('message', ({ source, data, ports: [port] }) => {
-    if (toSite || source !== parent || data !== 'connect' || !port) return;
-    toSite = port;
+// `handlers`: by the name of the message. Accepts one channel, and only from the window that contains this frame. Any
+// site may embed it, as with Stripe: the page sends nothing that the site may not see.
+export function connectToSite(handlers) {
+  addEventListener('message', ({ source, data, ports: [given] }) => {
+    if (port || source !== parent || data !== 'connect' || !given) return;
+    port = given;
     port.onmessage = async ({ data: { name, detail, id } }) => {
       const answer = await handlers[name](detail);
       if (id) port.postMessage({ answerTo: id, answer });
     };
-    tellSite('connected');
+    sendToSite('connected');
   });
 }
 
-export function tellSite(event, detail) {
-  toSite?.postMessage({ event, detail });
+export function sendToSite(event, detail) {
+  port?.postMessage({ event, detail });
 }

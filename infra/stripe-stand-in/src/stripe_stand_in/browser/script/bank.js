@@ -1,21 +1,21 @@
-// The buyer's bank: a dialog over the whole page, with a frame of the stand-in's in it. It is opened unseen, as its
-// frame also asks Stripe for the intent, and shown only when the buyer is wanted.
+// The buyer's bank: a dialog over the whole page with one of the stand-in's frames. It opens hidden, as its page also
+// reads the intent from Stripe, and is shown when the buyer has to act.
 
 function openBank() {
   const dialog = document.createElement('dialog');
   dialog.setAttribute('aria-label', '3D Secure authentication');
   document.body.append(dialog);
-  const { frame, tell, ask, close } = openFrame(dialog, 'bank.html', '3D Secure authentication', {});
-  style(frame, { height: '100%' });
+  const { frame, send, request, close } = openFrame(dialog, 'bank.html', '3D Secure authentication', {});
+  setStyle(frame, { height: '100%' });
   dialog.addEventListener('cancel', (event) => {
-    event.preventDefault(); // the bank hears of it first
-    tell('cancel');
+    event.preventDefault(); // the dialog closes after the bank has reported the failure
+    send('cancel');
   });
   return {
-    ask,
-    // A modal dialog keeps the focus inside, lies over a site's own dialogs, and gives the focus back.
+    request,
+    // A modal dialog keeps the focus inside, covers the site's own dialogs, and returns the focus when it closes.
     show() {
-      style(dialog, {
+      setStyle(dialog, {
         'background': 'rgb(15 18 25 / 60%)',
         'border': '0',
         'display': 'block',

@@ -1,4 +1,4 @@
-// The mistakes of the page that uses the script: said aloud, never guessed around.
+// Errors of the page that uses the script are thrown, as by Stripe.js.
 
 class IntegrationError extends Error {
   constructor(message) {
@@ -7,7 +7,7 @@ class IntegrationError extends Error {
   }
 }
 
-// What a call comes to when its page in the frame can't be reached, as if Stripe's API could not.
+// The result of a call if the page in the frame cannot be loaded.
 const UNREACHABLE = {
   type: 'api_connection_error',
   message:
@@ -15,21 +15,23 @@ const UNREACHABLE = {
     'internet connection and try again. If the problem persists, please contact us.',
 };
 
-// Throws for what the stand-in does not know, whether Stripe.js knows it or not.
-function refuseUnknown(where, given, known) {
+// Throws for everything that the stand-in does not support, even if Stripe.js does.
+function rejectUnknown(where, given, known) {
   if (given === undefined) return;
   if (typeof given !== 'object' || given === null) {
     throw new IntegrationError(`Invalid value for ${where}: it should be an object.`);
   }
   const unknown = Object.keys(given).filter((name) => !known.includes(name));
   if (unknown.length > 0) {
-    throw new IntegrationError(`Invalid value for ${where}: the Stripe stand-in does not know ${unknown.join(', ')}.`);
+    throw new IntegrationError(
+      `Invalid value for ${where}: the Stripe stand-in does not support ${unknown.join(', ')}.`,
+    );
   }
 }
 
-function refuseUnlessOneOf(where, given, choices) {
+function requireOneOf(where, given, choices) {
   if (!choices.includes(given)) {
-    const known = choices.map((choice) => `"${choice}"`).join(', ');
-    throw new IntegrationError(`Invalid value for ${where}: "${given}". The Stripe stand-in knows ${known}.`);
+    const supported = choices.map((choice) => `"${choice}"`).join(', ');
+    throw new IntegrationError(`Invalid value for ${where}: "${given}". The Stripe stand-in supports ${supported}.`);
   }
 }
