@@ -7,6 +7,7 @@ import pytest
 import yaml
 from cluster import NAME, OVERLAYS, PROGRAMS, named, of_kind, rendered, selected, workload, workloads
 from kubernetes_validate import utils as validation
+from skaffold import skaffold
 
 from ticketing_common.http.server import STOP_TIMEOUT
 from ticketing_deploy.images import IMAGES, ROOT, STRIPE_STAND_IN
@@ -201,29 +202,9 @@ def test_no_selector_matches_the_pods_of_another_workload(overlay):
         assert [found.name for found in selected(overlay, each.spec["selector"])] == [each.name]
 
 
-def _skaffold(profile: str | None = None) -> dict:
-    """skaffold.yaml with a profile applied."""
-    config = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
-    profiles = {each["name"]: each for each in config.pop("profiles")}
-    if profile:
-        chosen = profiles[profile]
-        config = config | {key: config[key] | chosen[key] for key in ("build", "manifests") if key in chosen}
-        for patch in chosen.get("patches", []):
-            *way, last = [int(step) if step.isdigit() else step for step in patch["path"].split("/")[1:]]
-            parent = config
-            for step in way:
-                parent = parent[step]
-            assert parent[last] is not None
-            if patch["op"] == "remove":
-                del parent[last]
-            else:
-                parent[last] = patch["value"]
-    return config
-
-
 @pytest.mark.parametrize(("profile", "overlay"), [(None, "dev"), ("dev", "dev"), ("prod", "prod")])
 def test_skaffold_builds_exactly_the_images_that_the_overlay_runs(profile, overlay):
-    config = _skaffold(profile)
+    config = skaffold(profile)
     assert config["manifests"]["kustomize"]["paths"] == [f"infra/k8s-{overlay}"]
     built = {artifact["image"] for artifact in config["build"]["artifacts"]}
     run = {
@@ -237,7 +218,7 @@ def test_skaffold_builds_exactly_the_images_that_the_overlay_runs(profile, overl
 @pytest.mark.parametrize(("profile", "target"), [(None, "runtime"), ("dev", "dev"), ("prod", "runtime")])
 def test_skaffold_builds_each_image_from_its_own_folder(profile, target):
     images = {image.name: image for image in [*IMAGES, STRIPE_STAND_IN]}
-    for artifact in _skaffold(profile)["build"]["artifacts"]:
+    for artifact in skaffold(profile)["build"]["artifacts"]:
         image = images[artifact["image"].rpartition("/")[2]]
         docker = artifact["docker"]
         assert docker["target"] == target
@@ -250,6 +231,6 @@ def test_skaffold_builds_each_image_from_its_own_folder(profile, target):
 
 @pytest.mark.parametrize("overlay", ["dev", "prod"])
 def test_skaffold_forwards_existing_ports(overlay):
-    for forward in _skaffold()["portForward"]:
+    for forward in skaffold()["portForward"]:
         service = named(overlay, "Service", forward["resourceName"])
         assert forward["port"] in {port["port"] for port in service["spec"]["ports"]}
