@@ -224,6 +224,7 @@ async def test_two_elements_are_independent(open_page):
       other.mount('#other');
       record('other', other);
     """)
+    await page.until("events.some(([who, what]) => who === 'other' && what === 'ready')")
     await page.card("#other").locator("[name=cardnumber]").fill("5555555555554444")
     await page.type_card("4242424242424242")
     for element in ("other", "card"):

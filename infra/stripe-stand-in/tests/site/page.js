@@ -24,9 +24,9 @@ function mountCard(key, options) {
 const is = (state) => document.getElementById('card').classList.contains(`StripeElement--${state}`);
 
 async function until(condition) {
-  for (let tries = 0; tries < 500; tries += 1) {
+  for (let tries = 0; tries < 1500; tries += 1) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`not within 5 s: ${condition}, but ${JSON.stringify(events)}`);
+  throw new Error(`not within 15 s: ${condition}, but ${JSON.stringify(events)}`);
 }
