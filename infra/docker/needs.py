@@ -1,4 +1,4 @@
-"""Prints what a package needs of other people's: they are installed before its source is looked at."""
+"""Prints the third-party dependencies of packages, which are installed before their sources are copied."""
 
 import sys
 import tomllib

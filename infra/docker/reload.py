@@ -1,4 +1,4 @@
-"""Runs the command that it is given, and anew whenever a file of the service changes: for development."""
+"""Runs the given command, and restarts it when a file of the service changes. For development."""
 
 import os
 import shlex

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Starts mongod, the given command, once this member's own name resolves to this pod's address.
+# Runs the given command, mongod, once this member's name resolves to this pod's address.
 #
-# mongod looks up the members' names when it starts, to find itself among them. If none leads to itself, it becomes
-# REMOVED and does not look again. A pod that restarts has a new address, and DNS may still have the old one or none.
+# At start-up mongod resolves the names of all members to find itself. If it does not, its state becomes REMOVED, and it
+# does not retry. A pod that restarts has a new address, and DNS may still have the old one or none.
 name=$POD_NAME.${POD_NAME%-*}
 trap 'exit 143' TERM  # bash as process 1 ignores it by default
 
