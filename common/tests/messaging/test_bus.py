@@ -57,7 +57,7 @@ async def test_connecting_during_an_outage_does_not_block_reconnecting(tmp_path)
 
 
 async def test_publishing_before_the_first_connection_does_not_prevent_later_replies(tmp_path):
-    """nats-py creates its inbox with the first request, which fails for ever between two attempts to connect."""
+    """A first request between two attempts to connect leaves nats-py without an inbox for ever."""
     server = nats_server(free_port(), tmp_path)
     with running(server) as process:
         freeze(process)

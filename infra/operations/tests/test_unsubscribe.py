@@ -1,4 +1,4 @@
-"""Removing subjects from a consumer's filter, by the command."""
+"""The command that removes subjects from the filter of a consumer."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from ticketing_operations import unsubscribe
 BOTH = {"payment.failed", "payment.refunded"}
 
 
-async def consumed(bus):
+async def consumed_subjects(bus):
     return subjects_of((await bus.js.consumer_info(str(STREAM.name), "orders")).config)
 
 
@@ -21,7 +21,7 @@ async def run(monkeypatch, nats_url, *arguments):
 async def test_subject_is_removed_from_the_filter(bus, nats_url, monkeypatch):
     await Consumer(bus, "orders", BOTH).ensure()
     assert await run(monkeypatch, nats_url, "orders", "payment.refunded") == 0
-    assert await consumed(bus) == {"payment.failed"}
+    assert await consumed_subjects(bus) == {"payment.failed"}
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ async def test_impossible_removal_changes_nothing_and_prints_the_reason(
     await Consumer(bus, "orders", BOTH).ensure()
     assert await run(monkeypatch, nats_url, *arguments) == 1
     assert reason in capsys.readouterr().err
-    assert await consumed(bus) == BOTH
+    assert await consumed_subjects(bus) == BOTH

@@ -1,1 +1,1 @@
-"""Commands for operators: backups, rebuilding, resynchronising, dead letters, and consumers' subjects."""
+"""Commands for operators: backup, rebuild, resync, dead letters, and the subjects of a consumer."""

@@ -1,10 +1,10 @@
-"""python -m ticketing_operations COMMAND: see the commands' modules for their arguments."""
+"""python -m ticketing_operations COMMAND: `COMMAND --help` prints its arguments."""
 
 import asyncio
 import importlib
 import sys
 
-_COMMANDS = {
+_MODULES = {
     "backup": "ticketing_operations.backup",
     "dead-letters": "ticketing_operations.dead_letters",
     "rebuild": "ticketing_operations.rebuild.command",
@@ -15,11 +15,11 @@ _COMMANDS = {
 
 def main() -> int:
     command, *arguments = sys.argv[1:] or [""]
-    if command not in _COMMANDS:
-        print(f"usage: python -m ticketing_operations {{{','.join(_COMMANDS)}}} ...", file=sys.stderr)
+    if command not in _MODULES:
+        print(f"usage: python -m ticketing_operations {{{','.join(_MODULES)}}} ...", file=sys.stderr)
         return 2
-    # Imports only what the command needs: a backup needs no service.
-    module = importlib.import_module(_COMMANDS[command])
+    # Imports only the modules of this command: a backup runs without the services' code.
+    module = importlib.import_module(_MODULES[command])
     status: int = asyncio.run(module.main(arguments))
     return status
 

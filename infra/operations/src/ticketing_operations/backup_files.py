@@ -1,10 +1,10 @@
-"""The files of a backup: laid out as `mongodump --gzip` does, with a manifest by which they are checked.
+"""The files of a backup: those of `mongodump --gzip`, and a manifest with their hashes.
 
     FOLDER/2026-11-25T030000Z/manifest.json
     FOLDER/2026-11-25T030000Z/orders/tickets.bson.gz
     FOLDER/2026-11-25T030000Z/orders/tickets.metadata.json.gz
 
-A dump bears the name `<time>.part` until all of it is on disk, so a half one is never taken for a whole one.
+Until a dump is complete and on disk, its name ends in `.part`, and no command reads it.
 """
 
 import gzip
@@ -14,119 +14,122 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import bson
 from bson import json_util
+from bson.errors import InvalidBSON
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS, RawBSONDocument
 from pydantic import BaseModel, ValidationError
 
 from ticketing_common.values.clock import now
 
 _TIME = "%Y-%m-%dT%H%M%SZ"
-_IS_DUMP = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(\.part)?")
-_LEVEL = 1
-"""Of compression: quick, because the server keeps a snapshot for minutes only."""
-_LONGEST = 17 * 2**20
-"""Bytes: no document is as long."""
+_DUMP_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d{6}Z(\.part)?")
+_COMPRESSION = 1
+"""The fastest level, because the server keeps a snapshot only for minutes."""
+_READ_BUFFER = 2**20
+"""Bytes."""
 
 
 class BackupError(Exception):
-    """What was asked cannot be done; the message says why."""
+    """A dump or restore that is impossible; the message says why."""
 
 
-class Collection(BaseModel):
+class DumpedCollection(BaseModel):
     documents: int
     bytes: int
     sha256: str
+    """Of the compressed documents."""
     metadata_sha256: str
 
 
-class Dumped(BaseModel):
-    """One database: whether all of it is of one moment, and how much of it there is."""
-
+class DumpedDatabase(BaseModel):
     snapshot: bool
-    collections: dict[str, Collection]
+    """Whether all collections were read at the same moment."""
+    collections: dict[str, DumpedCollection]
 
     def __str__(self) -> str:
-        kept = self.collections.values()
-        return f"{sum(c.documents for c in kept)} documents, {sum(c.bytes for c in kept)} bytes"
+        dumped = self.collections.values()
+        return f"{sum(c.documents for c in dumped)} documents, {sum(c.bytes for c in dumped)} bytes"
 
 
 class Manifest(BaseModel):
-    """What a dump consists of: written last, read first."""
+    """The content of a dump. Written last, read first."""
 
-    databases: dict[str, Dumped]
+    databases: dict[str, DumpedDatabase]
     missing: list[str]
-    """What could not be dumped, by the names in the environment."""
+    """The names of databases that could not be dumped, as in their environment variables."""
 
 
 # Writing
 
 
-def begin(folder: Path) -> Path:
-    """The folder of a new dump, under its provisional name."""
+def create_dump(folder: Path) -> Path:
+    """Creates the folder of a new dump, under its temporary name. Deletes those of dumps that were killed."""
     folder.mkdir(parents=True, exist_ok=True)
     yesterday = (now() - timedelta(days=1)).strftime(_TIME)
-    for path in _dumps(folder):
-        if path.suffix == ".part" and path.name < yesterday:  # of a dump that was killed
+    for path in _list_dumps(folder):
+        if path.suffix == ".part" and path.name < yesterday:
             shutil.rmtree(path)
     part = folder / now().strftime(f"{_TIME}.part")
     part.mkdir()
     return part
 
 
-def finish(part: Path, manifest: Manifest) -> Path:
-    """Give a dump its name. Raises BackupError when there is nothing in it."""
+def complete_dump(part: Path, manifest: Manifest) -> Path:
+    """Writes the manifest and renames the dump. Raises BackupError if no database was dumped."""
     if not manifest.databases:
         shutil.rmtree(part)
         raise BackupError("nothing was dumped")
     with (part / "manifest.json").open("x") as file:
         file.write(manifest.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
     sync(part)
     dump = part.rename(part.with_suffix(""))
     sync(dump.parent)
     return dump
 
 
-def forget_older(folder: Path, keep: int) -> None:
-    """Delete what is older than the last `keep` dumps that miss nothing."""
-    complete = [path for path in _dumps(folder) if _is_complete(path)][-keep:]
-    for path in _dumps(folder):
-        if path.name < complete[0].name:
+def delete_older_dumps(folder: Path, keep: int) -> None:
+    """Deletes everything older than the last `keep` complete dumps."""
+    oldest = [path for path in _list_dumps(folder) if _is_complete(path)][-keep:][0]
+    for path in _list_dumps(folder):
+        if path.name < oldest.name:
             shutil.rmtree(path)
 
 
-@contextmanager
-def on_disk(path: Path) -> Iterator[gzip.GzipFile]:
-    """A file to write, which is on disk once the block is left."""
-    with path.open("xb") as raw:
-        with gzip.GzipFile("", "wb", _LEVEL, raw) as file:
-            yield file
-        raw.flush()
-        os.fsync(raw.fileno())
+def open_documents(database: Path, collection: str) -> gzip.GzipFile:
+    """A new file for the documents of a collection, in BSON."""
+    return gzip.GzipFile(_documents_path(database, collection), "xb", _COMPRESSION)
+
+
+def write_metadata(database: Path, collection: str, metadata: Mapping[str, Any]) -> None:
+    text = json_util.dumps(metadata, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    with gzip.GzipFile(_metadata_path(database, collection), "xb", _COMPRESSION) as file:
+        file.write(text.encode())
 
 
 def sync(folder: Path) -> None:
-    """Have on disk what the folder lists."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Waits until the folder and what is directly in it are on disk."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _list_dumps(folder: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted(path for path in folder.iterdir() if _DUMP_NAME.fullmatch(path.name))
+
+
+def _is_complete(dump: Path) -> bool:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _dumps(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if _IS_DUMP.fullmatch(path.name))
-
-
-def _is_complete(path: Path) -> bool:
-    try:
-        return not read_manifest(path).missing
+        return not read_manifest(dump).missing
     except BackupError:
         return False
 
@@ -135,73 +138,83 @@ def _is_complete(path: Path) -> bool:
 
 
 def read_manifest(dump: Path) -> Manifest:
-    """Raises BackupError unless the dump was finished."""
+    """Raises BackupError if there is none, or if the dump was not finished."""
     if dump.suffix == ".part":
         raise BackupError(f"{dump} was not finished")
     try:
         return Manifest.model_validate_json((dump / "manifest.json").read_bytes())
     except (OSError, ValidationError) as error:
-        raise BackupError(f"{dump} has no manifest that can be read") from error
+        raise BackupError(f"{dump} has no valid manifest") from error
 
 
 def read_metadata(database: Path, collection: str) -> dict[str, Any]:
-    """A collection's options and indexes."""
-    with gzip.open(database / f"{collection}.metadata.json.gz") as file:
-        found: dict[str, Any] = json_util.loads(file.read(), json_options=json_util.CANONICAL_JSON_OPTIONS)
-        return found
+    """The options and indexes of a collection."""
+    text = gzip.decompress(_metadata_path(database, collection).read_bytes())
+    metadata: dict[str, Any] = json_util.loads(text, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    return metadata
 
 
-def documents(database: Path, collection: str) -> Iterator[bytes]:
-    """A collection's documents, each as it was stored. Raises BackupError for what is no BSON."""
-    path = database / f"{collection}.bson.gz"
-    with gzip.open(path) as unzipped, io.BufferedReader(unzipped, 2**20) as file:
-        while head := file.read(4):
-            size = int.from_bytes(head, "little")
-            document = head + file.read(size - 4) if 5 <= size <= _LONGEST else b""
-            if len(document) != size or document[-1] != 0:
-                raise BackupError(f"{path.name} is not BSON")
-            yield document
+def read_documents(database: Path, collection: str) -> Iterator[RawBSONDocument]:
+    """The documents of a collection, one at a time, exactly as MongoDB stored them."""
+    with (
+        gzip.open(_documents_path(database, collection)) as unzipped,
+        io.BufferedReader(unzipped, _READ_BUFFER) as file,
+    ):
+        yield from bson.decode_file_iter(file, DEFAULT_RAW_BSON_OPTIONS)
 
 
-def measure(database: Path, collection: str) -> Collection:
-    """Read a collection's files back. Raises BackupError, and what damaged ones make gzip raise."""
-    number = size = 0
-    for document in documents(database, collection):
-        number += 1
-        size += len(document)
-    return Collection(
-        documents=number,
-        bytes=size,
-        sha256=_sha256(database / f"{collection}.bson.gz"),
-        metadata_sha256=_sha256(database / f"{collection}.metadata.json.gz"),
-    )
+def read_back(database: Path, collection: str) -> DumpedCollection:
+    """Reads the files of a collection that have just been written. Raises BackupError if one is damaged."""
+    count = size = 0
+    try:
+        for document in read_documents(database, collection):
+            count += 1
+            size += len(document.raw)
+        return DumpedCollection(
+            documents=count,
+            bytes=size,
+            sha256=_hash(_documents_path(database, collection)),
+            metadata_sha256=_hash(_metadata_path(database, collection)),
+        )
+    except (EOFError, zlib.error, InvalidBSON) as error:
+        raise BackupError(f"{collection} was not written correctly: {error}") from error
 
 
-def damage(database: Path, dumped: Dumped) -> list[str]:
-    """What is wrong with a database's files; empty when they are as they were written."""
-    found = []
+def find_damage(database: Path, dumped: DumpedDatabase) -> list[str]:
+    """What is wrong with the files of a database; empty if they are as they were written."""
+    damage = []
     for collection, written in dumped.collections.items():
         try:
-            if measure(database, collection) != written:
-                found.append(f"{collection} is not as it was written")
-        except (OSError, EOFError, zlib.error, BackupError) as error:
-            found.append(f"{collection} cannot be read: {error}")
-    return found
+            if _hash(_documents_path(database, collection)) != written.sha256:
+                damage.append(f"the documents of {collection} have changed")
+            if _hash(_metadata_path(database, collection)) != written.metadata_sha256:
+                damage.append(f"the metadata of {collection} has changed")
+        except OSError as error:
+            damage.append(f"{collection} cannot be read: {error}")
+    return damage
 
 
 def verify(dump: Path) -> bool:
-    """Print what there is of each database. Returns whether all of it is there and good."""
+    """Prints the state of each database. Returns whether all were dumped and none is damaged."""
     manifest = read_manifest(dump)
-    good = not manifest.missing
+    is_good = not manifest.missing
     for name, dumped in manifest.databases.items():
-        found = damage(dump / name, dumped)
-        good = good and not found
-        print(f"{name}: {'DAMAGED, ' + '; '.join(found) if found else f'good, {dumped}'}")
+        damage = find_damage(dump / name, dumped)
+        is_good = is_good and not damage
+        print(f"{name}: {'DAMAGED, ' + '; '.join(damage) if damage else f'good, {dumped}'}")
     for name in manifest.missing:
         print(f"{name}: MISSING, it could not be dumped")
-    return good
+    return is_good
 
 
-def _sha256(path: Path) -> str:
+def _documents_path(database: Path, collection: str) -> Path:
+    return database / f"{collection}.bson.gz"
+
+
+def _metadata_path(database: Path, collection: str) -> Path:
+    return database / f"{collection}.metadata.json.gz"
+
+
+def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,1 +1,1 @@
-"""Rebuilds a restored database from the events in the stream, one module for each service."""
+"""Brings a restored database up to date from the events in the stream. One module for each service."""

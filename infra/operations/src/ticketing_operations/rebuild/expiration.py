@@ -1,6 +1,6 @@
-"""Rebuilds the expiration service's ledger: it consists of nothing but what the stream contains.
+"""Rebuilds expiration: no event has to be applied, because all its data comes from events of orders.
 
-So it is enough that the service consumes the whole stream again, which `replay.rebuild` arranges.
+`replay.rebuild` deletes the consumer of the service, so the service consumes them again when it starts.
 """
 
 from ticketing_common.messaging.bus import Bus

@@ -1,7 +1,7 @@
 """Rebuilds orders from their own events and those of tickets.
 
-The events of an order do not contain the title: it is taken from the ticket, whose seller may have changed it since,
-unless the order still holds the ticket.
+The events of an order do not contain the title of the ticket, so it is read from the ticket. If the order no
+longer reserves the ticket, the seller may have changed the title since.
 """
 
 from orders.handlers import on_ticket_changed
@@ -34,8 +34,8 @@ _STATUS: dict[type[DecisionEvent], OrderStatus] = {
 }
 
 
-class Rebuilt(Orders):
-    """The repository, and the same documents without an outbox: rebuilding publishes nothing."""
+class RebuiltOrders(Orders):
+    """The repository, and the same documents without outboxes, so that a rebuild publishes nothing."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         super().__init__(database, Outbox(), Arrivals(bus))
@@ -43,7 +43,7 @@ class Rebuilt(Orders):
         self.copies = Documents(database, "tickets", Ticket)
 
 
-async def on_order_created(event: OrderCreated, orders: Rebuilt) -> None:
+async def on_order_created(event: OrderCreated, orders: RebuiltOrders) -> None:
     if await orders.orders.find(id=event.id):
         return
     ticket = await orders.copies.find(id=event.ticket.id)
@@ -61,9 +61,9 @@ async def on_order_created(event: OrderCreated, orders: Rebuilt) -> None:
     )
 
 
-async def on_order_decided(event: DecisionEvent, orders: Rebuilt) -> None:
+async def on_order_decided(event: DecisionEvent, orders: RebuiltOrders) -> None:
     def decide(order: Order | None) -> Order:
-        assert order is not None, "an order is created at version 0 and decided later"
+        assert order is not None, "version 0 creates an order, later versions decide it"
         reason = event.reason if isinstance(event, OrderCancelled) else None
         return order.evolve(status=_STATUS[type(event)], reason=reason)
 
@@ -80,5 +80,5 @@ HANDLERS: Handlers = {
 }
 
 
-def open_repository(database: Database, bus: Bus) -> Rebuilt:
-    return Rebuilt(database, bus)
+def open_repository(database: Database, bus: Bus) -> RebuiltOrders:
+    return RebuiltOrders(database, bus)

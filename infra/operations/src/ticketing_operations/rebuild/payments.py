@@ -1,7 +1,7 @@
 """Rebuilds payments from the events of orders and from payment.created.
 
-Every PaymentIntent that has moved money must be in its payment again before Stripe's webhooks arrive, because an intent
-that no payment has is cancelled or refunded. Its state at Stripe is looked up by the started service.
+Every PaymentIntent that has moved money must be in its payment again before Stripe's webhooks arrive, because
+the service cancels or refunds intents without a payment. It reads their state from Stripe after its start.
 """
 
 from functools import partial
@@ -18,21 +18,19 @@ from ticketing_common.storage.outbox import Outbox
 from ticketing_common.values.events import PaymentCreated
 
 
-def was_authorised(payment: Payment, stripe_id: str) -> Payment:
-    """The payment with its intent, unless it has one already."""
+def authorise(payment: Payment, stripe_id: str) -> Payment:
+    """The payment with its intent, unless it already has one."""
     if payment.status not in ("unpaid", "begun"):
         return payment
     return payment.evolve(status="authorised", stripe_id=stripe_id)
 
 
 async def on_payment_created(event: PaymentCreated, payments: Payments) -> None:
-    await change_payment_on_event(
-        payments, event.order_id, partial(was_authorised, stripe_id=event.stripe_id)
-    )
+    await change_payment_on_event(payments, event.order_id, partial(authorise, stripe_id=event.stripe_id))
 
 
 HANDLERS: Handlers = {**ORDER_HANDLERS, PaymentCreated: on_payment_created}
 
 
 def open_repository(database: Database, bus: Bus) -> Payments:
-    return Payments(database, Outbox(), Arrivals(bus))  # without a relay: publishes nothing
+    return Payments(database, Outbox(), Arrivals(bus))  # publishes nothing without a relay

@@ -1,8 +1,9 @@
 """Applies the events in the stream to a restored database, before its service starts.
 
-Consumers drop versions that they have already applied, so the database must contain every published change before it
-changes anything else. The stream keeps the events of 7 days. Nothing is published here. Afterwards the durable consumer of the
-service is deleted: the service creates it again and consumes the whole stream. docs/backups.md
+Consumers drop versions that they have already applied, so the database must contain every published change
+before the service publishes another one. The stream keeps the events of 7 days. A rebuild publishes nothing.
+At the end it deletes the durable consumer of the service, so that the service creates it again and consumes
+the whole stream: docs/backups.md.
 """
 
 import contextlib
@@ -13,54 +14,51 @@ from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
 from ticketing_common.config import load_settings
-from ticketing_common.messaging.bus import STREAM, Bus, open_bus
+from ticketing_common.messaging.bus import STREAM, Bus
 from ticketing_common.messaging.listener import Handlers
 from ticketing_common.messaging.stream_reader import Position, StoredMessage, read_messages
 from ticketing_common.observability.logs import configure_logs
 from ticketing_common.storage.documents import DuplicateDocument
 from ticketing_common.storage.mongo import Database, connect
 from ticketing_common.values.aggregate import EarlierEventMissing
-from ticketing_operations.settings import StoreSettings
+from ticketing_operations.settings import StoreSettings, open_command_bus
 
 _BATCH = 256
 
 
-async def rebuild(service: str, handlers: Handlers, repository: Callable[[Database, Bus], Any]) -> int:
-    """Hands every event in the stream to the handlers, then deletes the durable consumer of the service.
+async def rebuild(service: str, handlers: Handlers, open_repository: Callable[[Database, Bus], Any]) -> int:
+    """Applies every event in the stream, then deletes the durable consumer of the service.
 
-    Returns the exit status: 1 if events could not be applied, which are printed.
+    Prints the events that cannot be applied. Returns the exit status, 1 if there are any.
     """
     settings = load_settings(StoreSettings, f"rebuild {service}")
     configure_logs("error", "console", f"rebuild {service}")
-    async with open_bus(
-        settings.nats_url, f"{service}-rebuild", settings.nats_replicas, settings.nats_max_bytes
-    ) as bus:
-        failed = await apply_events(bus, handlers, repository(connect(settings.mongo_uri), bus))
+    async with open_command_bus(settings, f"{service}-rebuild") as bus:
+        failed = await apply_events(bus, handlers, open_repository(connect(settings.mongo_uri), bus))
         with contextlib.suppress(NotFoundError):
             await bus.js.delete_consumer(str(STREAM.name), service)
     for each in failed:
         print(f"not applied: {each.position} {each.subject} {each.data[:500].decode(errors='replace')}")
-    print(
-        f"{service} is {'NOT completely ' if failed else ''}rebuilt; it consumes the whole stream when it starts"
-    )
+    state = "NOT completely rebuilt" if failed else "rebuilt"
+    print(f"{service} is {state}; it consumes the whole stream when it starts")
     return 1 if failed else 0
 
 
 async def apply_events(bus: Bus, handlers: Handlers, repository: Any) -> Sequence[StoredMessage]:
-    """Returns the events that do not parse, whose predecessor is missing, or that contradict the database."""
+    """Returns the events that cannot be applied: invalid ones, duplicates, or without an earlier event."""
     subjects = [kind.subject for kind in handlers]
     position = Position.of(await bus.stream_info(), 0)
     failed: Sequence[StoredMessage] = []
     while subjects and (batch := await read_messages(bus, subjects, position, _BATCH)):
         position = batch[-1].position
-        failed = [*failed, *await _try(batch, handlers, repository)]
-    while failed and len(still_failed := await _try(failed, handlers, repository)) < len(failed):
+        failed = [*failed, *await _apply(batch, handlers, repository)]
+    while failed and len(still_failed := await _apply(failed, handlers, repository)) < len(failed):
         failed = still_failed
     return failed
 
 
-async def _try(batch: Iterable[StoredMessage], handlers: Handlers, repository: Any) -> list[StoredMessage]:
-    """The events of the batch that cannot be applied, or not yet."""
+async def _apply(batch: Iterable[StoredMessage], handlers: Handlers, repository: Any) -> list[StoredMessage]:
+    """Applies the batch. Returns the events that cannot be applied, or not yet."""
     by_subject = {kind.subject: (kind, handler) for kind, handler in handlers.items()}
     failed = []
     for stored in batch:

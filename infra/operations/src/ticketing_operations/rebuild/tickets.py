@@ -9,30 +9,32 @@ from ticketing_common.values.money import to_cents
 from tickets.models import Ticket, search_words
 
 
-class Rebuilt:
+class RebuiltTickets:
+    """The documents without outboxes, so that a rebuild publishes nothing."""
+
     def __init__(self, database: Database) -> None:
-        self.tickets = Documents(database, "tickets", Ticket)  # without an outbox: publishes nothing
-        self.numbers: dict[str, int] = {}
-        """The number `n` of each order whose ticket event has not been applied yet; ticket events do not contain it."""
+        self.documents = Documents(database, "tickets", Ticket)
+        self.order_numbers: dict[str, int] = {}
+        """`n` of each order whose reservation of the ticket is not applied yet; events of tickets lack it."""
 
 
-async def on_order_created(event: OrderCreated, rebuilt: Rebuilt) -> None:
-    rebuilt.numbers[event.id] = event.ticket.n
+async def on_order_created(event: OrderCreated, tickets: RebuiltTickets) -> None:
+    tickets.order_numbers[event.id] = event.ticket.n
 
 
-async def on_ticket_changed(event: TicketCreated | TicketUpdated, rebuilt: Rebuilt) -> None:
+async def on_ticket_changed(event: TicketCreated | TicketUpdated, tickets: RebuiltTickets) -> None:
     order_id = event.order_id if isinstance(event, TicketUpdated) else None
-    n = rebuilt.numbers.get(order_id or "")
+    order_n = tickets.order_numbers.get(order_id or "")
 
     def apply(ticket: Ticket | None) -> Ticket:
         ticket = ticket or Ticket(id=event.id, title="", price_cents=0, user_id=event.user_id)
         facts = {"title": event.title, "price_cents": to_cents(event.price), "order_id": order_id}
-        return ticket.evolve(**facts, order_n=n or ticket.order_n)
+        return ticket.evolve(**facts, order_n=order_n or ticket.order_n)
 
-    await rebuilt.tickets.apply_change(event.id, event.version, apply)
-    rebuilt.numbers.pop(order_id or "", None)
+    await tickets.documents.apply_change(event.id, event.version, apply)
+    tickets.order_numbers.pop(order_id or "", None)
     this = {"_id": event.id, "version": event.version}
-    await rebuilt.tickets.collection.update_one(this, {"$set": {"words": search_words(event.title)}})
+    await tickets.documents.collection.update_one(this, {"$set": {"words": search_words(event.title)}})
 
 
 HANDLERS: Handlers = {
@@ -42,5 +44,5 @@ HANDLERS: Handlers = {
 }
 
 
-def open_repository(database: Database, _bus: Bus) -> Rebuilt:
-    return Rebuilt(database)
+def open_repository(database: Database, _bus: Bus) -> RebuiltTickets:
+    return RebuiltTickets(database)

@@ -1,1 +1,1 @@
-"""Publishes the current state of aggregates again, one module for each service."""
+"""Publishes the current state of aggregates again. One module for each service."""

@@ -6,7 +6,7 @@ from ticketing_operations.resync.publish import Source
 
 
 def events_of(order: Order) -> list[Event]:
-    """All events of an order, because each carries only what changed."""
+    """All events of the order, because each contains only a change."""
     states = [order.evolve(status="created", reason=None)]
     if order.status == "refunded":
         states.append(order.evolve(status="complete"))

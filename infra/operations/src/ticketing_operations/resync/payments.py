@@ -6,7 +6,7 @@ from ticketing_operations.resync.publish import Source
 
 
 def events_of(payment: Payment) -> list[Event]:
-    """The event that publishes this state, or none: most states have none."""
+    """One event or none: most states of a payment have no event."""
     event = event_of(payment)
     return [] if event is None else [event]
 
