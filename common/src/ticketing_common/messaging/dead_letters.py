@@ -89,7 +89,7 @@ class DeadLetters:
 
 
 def _identity(message: Msg) -> str:
-    """The same at each delivery, and unique even if the stream is created anew."""
+    """The same at each delivery, and unique even if the stream is created again."""
     metadata = message.metadata
     return f"{metadata.timestamp:%Y%m%dT%H%M%S.%fZ}-{metadata.sequence.stream}"
 

@@ -20,11 +20,10 @@ _POSITION = re.compile(r"([0-9a-f]{1,12})-([0-9]{1,18})")
 
 
 class Position(NamedTuple):
-    """A position in the stream. Later ones compare greater, also in a stream created anew."""
+    """A position in the stream. Later ones compare greater, also in a stream that was created again."""
 
     stream_created_ms: int
-    """When the stream was created, in milliseconds. In a stream created anew, sequence numbers start at 1
-    again."""
+    """When the stream was created, in milliseconds. A stream that is created again starts with number 1."""
     sequence: int
 
     def __str__(self) -> str:
