@@ -1,1 +1,1 @@
-"""A hunt for counter-examples to what the market promises: a crowd, a saboteur, a history, a checker."""
+"""Chaos experiments: simulated users and injected faults on a whole stack, and checks of its invariants."""

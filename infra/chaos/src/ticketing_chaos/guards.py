@@ -1,252 +1,213 @@
-"""The guards of the promises, each with the way to switch it off, for the negative control alone.
+"""The guards of the invariants, and how to disable each of them for a negative control.
 
-A run in which a guard is off must make the checker fail; a checker that passes it could not see what the
-guard is there for. The services know nothing of this: `altered.py` changes them from outside as they start.
+A negative control shows that the checks can find a violation. `patched.py` disables the guard in a service's
+process before the service starts.
 """
 
 import asyncio
-import importlib
+import pkgutil
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # a service that starts does not need what the deeds need
-    from ticketing_chaos.deeds import Means
+_CONSUMERS = ("tickets", "orders", "payments", "expiration")
+_PUBLISHERS = ("tickets", "orders", "payments")
+
+Disable = Callable[[], None]
+Faults = Sequence[tuple[str, str]]  # processes and kinds
 
 
 @dataclass(frozen=True)
 class Guard:
-    what: str
-    """What keeps the promise, as a sentence about the code."""
+    description: str
     services: tuple[str, ...]
-    off: Callable[[], None]
-    """Called in the service's process before it starts."""
-    attacks: "tuple[tuple[str, Means], ...]" = ()
-    """What brings it out; nothing: the crowd alone."""
-    replicas: int = 1
-    """How many of each service it takes."""
+    disable: Disable  # called in the process of the service
+    faults: Faults  # those that show its absence; none: the users suffice
+    replicas: int  # of each service
 
 
-def _replace(where: str, name: str, by: Any) -> None:
-    """`where`: a module, or a class in it after a colon."""
-    module, _, kind = where.partition(":")
-    owner = importlib.import_module(module)
-    owner = getattr(owner, kind) if kind else owner
-    getattr(owner, name)  # a guard that was renamed is not switched off in silence
-    setattr(owner, name, by)
+GUARDS: dict[str, Guard] = {}
 
 
-async def _idle(*arguments: Any) -> None:
+def _guard(*services: str, faults: Faults = (), replicas: int = 1) -> Callable[[Disable], Disable]:
+    """Register the guard in the docstring of the function that disables it, by the function's name."""
+
+    def register(disable: Disable) -> Disable:
+        name = disable.__name__.replace("_", "-")
+        GUARDS[name] = Guard(disable.__doc__ or "", services, disable, faults, replicas)
+        return disable
+
+    return register
+
+
+def _patch(target: str) -> Callable[[Callable[..., Any]], None]:
+    """Replace `module.function` or `module:Class.method`. The replacement gets the original first."""
+    path, _, name = target.rpartition(".")
+    owner = pkgutil.resolve_name(path)
+    original = getattr(owner, name)
+
+    def patch(new: Callable[..., Any]) -> None:
+        setattr(owner, name, lambda *arguments, **options: new(original, *arguments, **options))
+
+    return patch
+
+
+def _wait_until_stopping(*arguments: Any) -> Awaitable[object]:
+    """In place of a background task."""
     stopping: asyncio.Event = arguments[-1]
-    await stopping.wait()
+    return stopping.wait()
 
 
-def _no_claim() -> None:
-    import pymongo
-
-    index = pymongo.IndexModel
-    _replace("orders.repository", "IndexModel", lambda keys, **told: index(keys, **{**told, "unique": False}))
-
-
-def _blind_writes() -> None:
-    from motor.motor_asyncio import AsyncIOMotorCollection
-
-    update_one = AsyncIOMotorCollection.update_one
-
-    async def blind(self: Any, criteria: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-        await asyncio.sleep(random.uniform(0, 0.02))  # on a slower disk, so that it shows sooner
-        return await update_one(
-            self, {key: criteria[key] for key in criteria if key != "version"}, *arguments, **options
-        )
-
-    _replace("motor.motor_asyncio:AsyncIOMotorCollection", "update_one", blind)
+@_guard("orders")
+def claim() -> None:
+    """The unique index on (ticket, n)."""
+    _patch("orders.repository.IndexModel")(lambda index, *keys, **o: index(*keys, **o | {"unique": False}))
 
 
-def _any_version() -> None:
-    async def keep(self: Any, aggregate: Any) -> Any:
+@_guard(*_PUBLISHERS)
+def compare_and_set() -> None:
+    """An update names the version that was read."""
+
+    @_patch("motor.motor_asyncio:AsyncIOMotorCollection.update_one")
+    async def update_any_version(
+        update: Any, self: Any, criteria: Any, *arguments: Any, **options: Any
+    ) -> Any:
+        await asyncio.sleep(random.uniform(0, 0.02))  # makes conflicts more likely
+        criteria = {name: value for name, value in criteria.items() if name != "version"}
+        return await update(self, criteria, *arguments, **options)
+
+
+@_guard("orders", "payments")
+def versions() -> None:
+    """A consumer accepts the next version only."""
+    _delay_events(acknowledge_first=False)
+    _patch("ticketing_common.storage.documents.is_next_version")(lambda *_: True)
+    _patch("payments.payment.models.is_next_version")(lambda *_: True)
+
+    @_patch("ticketing_common.storage.documents:Documents.replace_if_newer")
+    async def replace_any(_: Any, self: Any, aggregate: Any) -> Any:
         before = await self.find(id=aggregate.id)
         await self.collection.update_one({"_id": aggregate.id}, {"$set": self._dump(aggregate)}, upsert=True)
         return before
 
-    _replace("ticketing_common.mongo:Documents", "keep_newest", keep)
-    _replace("ticketing_common.mongo", "follows", lambda *_: True)
-    _replace("payments.models", "follows", lambda *_: True)
+
+@_guard("tickets")
+def fencing() -> None:
+    """The order with the highest n wins."""
+    _delay_events(acknowledge_first=False)
+    _patch("tickets.models.apply_order")(
+        lambda _, ticket, order_id, n, live: ticket.evolve(order_id=order_id if live else None, order_n=n)
+    )
 
 
-def _no_fencing() -> None:
-    def follow(ticket: Any, order_id: str, n: int, *, live: bool) -> Any:
-        return ticket.evolve(order_id=order_id if live else None, order_n=n)
-
-    _replace("tickets.models", "apply_order", follow)
-    _deliver_slowly(acknowledged=False)
+@_guard(*_PUBLISHERS, faults=[("nats", "kill")])
+def sweep() -> None:
+    """The relay sweeps for events that a crash left."""
+    _patch("ticketing_common.messaging.relay:Relay._sweep_all")(_wait_until_stopping)
 
 
-def _no_sweep() -> None:
-    async def never(_relay: Any, stopping: asyncio.Event) -> None:
-        await stopping.wait()
-
-    _replace("ticketing_common.outbox:Relay", "_sweep_for_ever", never)
-
-
-def _early_acknowledgement() -> None:
-    _deliver_slowly(acknowledged=True)
+@_guard(*_CONSUMERS, faults=[("tickets", "kill"), ("orders", "kill"), ("payments", "kill")])
+def acknowledgement() -> None:
+    """An event is acknowledged after it is handled."""
+    _delay_events(acknowledge_first=True)
 
 
-def _deliver_slowly(*, acknowledged: bool) -> None:
-    """By a busier service, so that it shows sooner."""
-    from ticketing_common.listener import Listener
+def _delay_events(*, acknowledge_first: bool) -> None:
+    """Handle events late, which makes reordering and loss more likely."""
 
-    deliver = Listener._deliver
-
-    async def deliver_slowly(self: Listener, message: Any) -> None:
-        if acknowledged:
+    @_patch("ticketing_common.messaging.listener:Listener._deliver")
+    async def deliver_late(deliver: Any, self: Any, message: Any) -> None:
+        if acknowledge_first:
             await message.ack()
         await asyncio.sleep(random.uniform(0, 0.5))
         await deliver(self, message)
 
-    _replace("ticketing_common.listener:Listener", "_deliver", deliver_slowly)
+
+@_guard(*_PUBLISHERS, faults=[("nats", "freeze-and-kill")])
+def publish() -> None:
+    """An event leaves the outbox after the stream has stored it."""
+    header = "Nats-Msg-Id"
+    _patch("ticketing_common.messaging.bus:Bus.publish_raw")(
+        lambda _, bus, subject, data, event_id, *__: bus._client.publish(
+            subject, data, headers={header: event_id}
+        )
+    )
 
 
-def _publish_and_hope() -> None:
-    async def publish(self: Any, subject: str, data: bytes, event_id: str, *_: object) -> None:
-        await self._client.publish(subject, data, headers={"Nats-Msg-Id": event_id})
-
-    _replace("ticketing_common.jetstream:Bus", "publish_raw", publish)
-
-
-def _no_journal() -> None:
-    from motor.motor_asyncio import AsyncIOMotorClient
-
-    def client(uri: str, **told: Any) -> Any:
-        return AsyncIOMotorClient(uri, **{**told, "w": 1, "journal": False})
-
-    _replace("ticketing_common.mongo", "MongoClient", client)
+@_guard(*_PUBLISHERS, faults=[("mongod", "kill")])
+def journal() -> None:
+    """A write is acknowledged after it is journalled."""
+    patch = _patch("ticketing_common.storage.mongo.MongoClient")
+    patch(lambda connect, uri, **options: connect(uri, **options | {"w": 1, "journal": False}))
 
 
-def _trust_redis() -> None:
-    async def nothing(_ledger: object, _schedule: object) -> None:
-        pass
+@_guard("expiration", "worker", faults=[("redis", "wipe")])
+def ledger() -> None:
+    """Orders expire by the ledger if Redis loses their jobs."""
+    _patch("expiration.job_sync.add_missing_jobs")(lambda *_: asyncio.sleep(0))
+    _patch("expiration.jobs:Publisher.publish_overdue")(_wait_until_stopping)
 
-    _replace("expiration.reconcile", "reschedule", nothing)
-    _replace("expiration.jobs:Publisher", "publish_overdue", _idle)
 
+@_guard("payments")
+def capture() -> None:
+    """A payment is captured last."""
 
-def _capture_at_once() -> None:
-    from payments.stripe_api import StripeApi
-
-    confirm = StripeApi.confirm
-
-    async def confirm_and_capture(self: StripeApi, intent_id: str, token: str) -> Any:
+    @_patch("payments.stripe.client:StripeApi.confirm")
+    async def confirm_and_capture(confirm: Any, self: Any, intent_id: str, token: str) -> Any:
         seen = await confirm(self, intent_id, token)
         return await self.capture(intent_id) if seen.status == "authorised" else seen
 
-    _replace("payments.stripe_api:StripeApi", "confirm", confirm_and_capture)
+
+@_guard("payments")
+def idempotency() -> None:
+    """A repeated call to Stripe has the same key."""
+    _patch("payments.stripe.client:StripeApi.create")(
+        lambda create, api, new: create(api, replace(new, idempotency_key=str(random.random())))
+    )
 
 
-def _new_key_each_time() -> None:
-    from payments.stripe_api import StripeApi
+@_guard("auth", "tickets", "orders")
+def keys() -> None:
+    """An Idempotency-Key is stored with its effect."""
 
-    create = StripeApi.create
-
-    async def create_anew(self: StripeApi, payment: Any) -> Any:
-        return await create(self, payment.evolve(key_no=random.randrange(10**9)))
-
-    _replace("payments.stripe_api:StripeApi", "create", create_anew)
-
-
-def _no_settlement() -> None:
-    _replace("payments.settlement", "run", _idle)
-
-
-def _no_keys() -> None:
-    from ticketing_common.asgi import RequestContext
-
-    handle = RequestContext.__call__
-
-    async def handle_without_key(self: RequestContext, scope: Any, receive: Any, send: Any) -> None:
+    @_patch("ticketing_common.http.middleware:RequestContext.__call__")
+    async def handle_without_key(handle: Any, self: Any, scope: Any, *arguments: Any) -> None:
         if scope["type"] == "http":
             headers = [(name, value) for name, value in scope["headers"] if name != b"idempotency-key"]
             scope = {**scope, "headers": headers}
-        await handle(self, scope, receive, send)
-
-    _replace("ticketing_common.asgi:RequestContext", "__call__", handle_without_key)
+        await handle(self, scope, *arguments)
 
 
-def _never_behind() -> None:
-    async def is_behind(_bus: Any, *_: Any) -> bool:
-        return False
+@_guard("orders", "payments", faults=[("nats", "freeze")])
+def certainty() -> None:
+    """Only a service that has caught up answers 404."""
+    _patch("ticketing_common.messaging.bus:Bus.is_behind")(lambda *_: asyncio.sleep(0, result=False))
 
-    _replace("ticketing_common.jetstream:Bus", "is_behind", is_behind)
 
+@_guard(*_CONSUMERS, replicas=2)
+def filter() -> None:
+    """A replica never narrows the filter of its consumer."""
+    from ticketing_common.messaging.bus import NATS_UNAVAILABLE, STREAM
 
-def _own_filter() -> None:
-    from ticketing_common.jetstream import DOWN, STREAM
-    from ticketing_common.listener import Listener
+    @_patch("ticketing_common.messaging.listener:Listener.run")
+    async def run(original: Any, self: Any, stopping: asyncio.Event) -> None:
+        keeping = asyncio.create_task(keep_own_filter(self._bus, self._bus.name, sorted(self._handlers)))
+        await original(self, stopping)
+        keeping.cancel()
 
-    begin, run = Listener.__init__, Listener.run
-
-    async def write_own_filter(bus: Any, service: str, subjects: list[str]) -> None:
+    async def keep_own_filter(bus: Any, service: str, subjects: list[str]) -> None:
         while True:
             await asyncio.sleep(0.5)
             try:
-                told = (await bus.js.consumer_info(STREAM.name, service)).config
-                if sorted(told.filter_subjects or []) != subjects:
-                    await bus.js.add_consumer(STREAM.name, replace(told, filter_subjects=subjects))
-            except DOWN:
+                config = (await bus.js.consumer_info(STREAM.name, service)).config
+                if sorted(config.filter_subjects or []) != subjects:
+                    await bus.js.add_consumer(STREAM.name, replace(config, filter_subjects=subjects))
+            except NATS_UNAVAILABLE:
                 continue
 
-    def begin_noting(self: Any, bus: Any, service: str, handlers: Any, *more: Any) -> None:
-        self.own_filter = (bus, service, sorted(kind.subject for kind in handlers))
-        begin(self, bus, service, handlers, *more)
 
-    async def run_with_own_filter(self: Any, stopping: asyncio.Event) -> None:
-        writing = asyncio.create_task(write_own_filter(*self.own_filter))
-        try:
-            await run(self, stopping)
-        finally:
-            writing.cancel()
-
-    _replace("ticketing_common.listener:Listener", "__init__", begin_noting)
-    _replace("ticketing_common.listener:Listener", "run", run_with_own_filter)
-
-
-_FOLLOWERS = ("tickets", "orders", "payments", "expiration")
-_WRITERS = ("tickets", "orders", "payments")
-
-GUARDS = {
-    "claim": Guard("the unique index on (ticket, n)", ("orders",), _no_claim),
-    "compare-and-set": Guard("a write asks for the version that was read", _WRITERS, _blind_writes),
-    "versions": Guard("a follower takes the next version only", ("orders", "payments"), _any_version),
-    "fencing": Guard("the highest n wins", ("tickets",), _no_fencing),
-    "sweep": Guard("the relay sweeps for what a crash left", _WRITERS, _no_sweep, (("nats", "kill"),)),
-    "acknowledgement": Guard(
-        "an event is acknowledged once it is handled",
-        _FOLLOWERS,
-        _early_acknowledgement,
-        (("tickets", "kill"), ("orders", "kill"), ("payments", "kill")),
-    ),
-    "publish": Guard(
-        "an event leaves the outbox once it is on disk", _WRITERS, _publish_and_hope, (("nats", "wedge"),)
-    ),
-    "journal": Guard(
-        "a write is answered once it is in the journal", _WRITERS, _no_journal, (("mongod", "kill"),)
-    ),
-    "ledger": Guard(
-        "what Redis has lost is published from the ledger",
-        ("expiration", "worker"),
-        _trust_redis,
-        (("redis", "wipe"),),
-    ),
-    "capture": Guard("money moves last", ("payments",), _capture_at_once),
-    "idempotency": Guard("a call repeated is the same call to Stripe", ("payments",), _new_key_each_time),
-    "keys": Guard("a form's key is kept with what the form did", ("auth", "tickets", "orders"), _no_keys),
-    "certainty": Guard(
-        "404 is answered only by a service that has caught up",
-        ("orders", "payments"),
-        _never_behind,
-        (("nats", "freeze"),),
-    ),
-    "filter": Guard("a replica never narrows its consumer's filter", _FOLLOWERS, _own_filter, replicas=2),
-    "settlement": Guard("Stripe is told what became of the order", ("payments",), _no_settlement),
-}
+@_guard("payments")
+def settlement() -> None:
+    """Stripe is brought in line with the order."""
+    _patch("payments.settlement.worker.run")(_wait_until_stopping)

@@ -1,4 +1,4 @@
-"""The versions of the market that run side by side, and the rolling update from the one to the other."""
+"""The versions of the services that run side by side, and the rolling update from one to the next."""
 
 import asyncio
 import sys
@@ -14,9 +14,10 @@ from ticketing_local.replicas import replicate, service_of
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Stack
 
-CLOCK_SHIFT = 0.3
-"""Seconds by which the clocks of all second replicas are ahead."""
-_FOLLOWERS = ("tickets", "orders", "payments", "expiration")
+CLOCK_SHIFT = 0.3  # seconds by which the clocks of the second replicas are ahead
+# By module: what it does not consume in the version before.
+OPTIONAL_SUBJECTS = {"tickets.main": "order.cancelled", "orders.main": "ticket.updated"}
+OPTIONAL_SUBJECTS |= dict.fromkeys(("payments.main", "expiration.main"), "order.completed")
 _PACKAGES = ("common", "auth", "tickets", "orders", "payments", "expiration", "client")
 
 
@@ -25,96 +26,82 @@ class Version:
     """A version of all services."""
 
     name: str
-    subjects: str | None = None
-    """`less` or `more`: this checkout, with one subject less or more for each service that follows events."""
-    checkout: Path | None = None
-    """Another checkout; None: this one."""
+    consumes_all: bool = True  # False: each consumer subscribes to one subject less
+    checkout: Path | None = None  # None: this one
 
-    def changes(self, part: Part) -> list[str]:
-        follows = self.subjects and part.command[-1].endswith(".main") and service_of(part.name) in _FOLLOWERS
-        return [f"subjects={self.subjects}"] if follows else []
-
-    def interpreter(self) -> str:
-        """Its own environment's, if it has one."""
-        own = self.checkout / ".venv/bin/python" if self.checkout else None
-        return str(own) if own and own.exists() else sys.executable
-
-    def environment(self) -> dict[str, str]:
-        if self.checkout is None:
-            return {}
-        # Our own package first: it starts the other version's services.
-        folders = [Path(ticketing_chaos.__file__).parents[1]]
-        folders += [self.checkout.absolute() / package / "src" for package in _PACKAGES]
-        return {"PYTHONPATH": ":".join(map(str, folders))}
+    def run(self, part: Part, patches: list[str]) -> Part:
+        """The process with this version of its module, patched."""
+        interpreter, module, environment = sys.executable, part.command[-1], part.environment
+        if not self.consumes_all and module in OPTIONAL_SUBJECTS:
+            patches = [*patches, f"without={OPTIONAL_SUBJECTS[module]}"]
+        if self.checkout:
+            # This package comes first, because it starts the services of the other checkout.
+            folders = [Path(ticketing_chaos.__file__).parents[1]]
+            folders += [self.checkout.absolute() / package / "src" for package in _PACKAGES]
+            environment = environment | {"PYTHONPATH": ":".join(map(str, folders))}
+            if (own := self.checkout / ".venv/bin/python").exists():
+                interpreter = str(own)
+        elif not patches:
+            return part
+        command = [interpreter, "-P", "-m", "ticketing_chaos.patched", module, *patches]
+        return replace(part, command=command, environment=environment)
 
 
-Stage = tuple[Version, ...]
-"""The version of each service's first replica, of its second, and so on; there are as many replicas."""
+Release = tuple[Version, ...]  # the version of each service's first replica, of its second, and so on
 
 
-def stages(old: Path | None) -> list[Stage]:
-    """From the beginning of a hunt to its end; between them are rolling updates: forth, back and forth again.
+def plan_releases(old: Path | None) -> list[Release]:
+    """The releases from start to end: an update, a rollback, and the update again.
 
-    Without another checkout, one replica follows a subject less than this version and the other one more. At
-    least one replica always follows what is published, as the instructions for upgrading ask for.
+    Without an old checkout the two versions run side by side until the last release. Some replica always
+    consumes all published subjects, as upgrades require.
     """
+    new = Version("new")
     if old:
-        before, after = Version("old", checkout=old), Version("new")
-        return [(before, before), (after, after), (before, before), (after, after)]
-    less, more = Version("less", subjects="less"), Version("more", subjects="more")
-    return [(less, more), (more, less), (less, more), (more, more)]
+        before = Version("old", checkout=old)
+        return [(before, before), (new, new), (before, before), (new, new)]
+    less = Version("less", consumes_all=False)
+    return [(less, new), (new, less), (less, new), (new, new)]
 
 
 @dataclass
-class Fleet:
-    """All replicas, and which version each of them runs."""
+class Deployment:
+    """All replicas of the services, and the version that each of them runs."""
 
-    guard: str | None
-    """The guard that is switched off in every version."""
-    stage: Stage
-    _planned: dict[str, Part] = field(default_factory=dict)
-    """The replicas, as this version would run them."""
+    guard: str | None  # is disabled in every version
+    release: Release
+    _parts: dict[str, Part] = field(default_factory=dict)  # the replicas, as this version runs them
 
     def plan(self, settings: Settings, secrets: dict[str, str]) -> Plan:
-        planned = replicate(plan_parts(settings, secrets), len(self.stage))
-        self._planned = {part.name: part for part in planned.parts if part.name in planned.ports}
-        parts = [
-            self._describe(part, self.stage) if part.name in self._planned else part for part in planned.parts
-        ]
-        return replace(planned, parts=parts)
+        planned = replicate(plan_parts(settings, secrets), len(self.release))
+        self._parts = {part.name: part for part in planned.parts if part.name in planned.ports}
+        replicas = {name: self._configure(part, self.release) for name, part in self._parts.items()}
+        return replace(planned, parts=[replicas.get(part.name, part) for part in planned.parts])
 
-    async def roll_out(self, stack: Stack, stage: Stage) -> None:
-        """Replace the replicas that change: of all services at the same time, of each one after another."""
+    async def roll_out(self, stack: Stack, release: Release) -> None:
+        """Replace the changed replicas: of all services at the same time, of each service one by one."""
         services: dict[str, list[Part]] = defaultdict(list)
-        # First those that are to follow more.
-        for part in sorted(self._planned.values(), key=lambda part: stage[_index(part)].subjects == "less"):
-            described = self._describe(part, stage)
-            if described != self._describe(part, self.stage):
-                services[service_of(part.name)].append(described)
+        # First the replicas that will consume more subjects.
+        for part in sorted(self._parts.values(), key=lambda part: not release[_index(part)].consumes_all):
+            configured = self._configure(part, release)
+            if configured != self._configure(part, self.release):
+                services[service_of(part.name)].append(configured)
+
+        async def replace_one_by_one(parts: list[Part]) -> None:
+            for part in parts:
+                await stack.replace(part)
+
         async with asyncio.TaskGroup() as group:
             for parts in services.values():
-                group.create_task(_replace_in_turn(stack, parts))
-        self.stage = stage
+                group.create_task(replace_one_by_one(parts))
+        self.release = release
 
-    def _describe(self, part: Part, stage: Stage) -> Part:
-        version = stage[_index(part)]
-        changes = version.changes(part)
-        if _index(part):
-            changes.append(f"clock={CLOCK_SHIFT}")
+    def _configure(self, part: Part, release: Release) -> Part:
+        patches = [f"clock={CLOCK_SHIFT}"] if _index(part) else []
         if self.guard and service_of(part.name) in GUARDS[self.guard].services:
-            changes.append(f"guard={self.guard}")
-        if not changes and not version.checkout:
-            return part
-        module = part.command[-1]
-        command = [version.interpreter(), "-P", "-m", "ticketing_chaos.altered", module, *changes]
-        return replace(part, command=command, environment=part.environment | version.environment())
-
-
-async def _replace_in_turn(stack: Stack, parts: list[Part]) -> None:
-    for part in parts:
-        await stack.replace(part)
+            patches.append(f"guard={self.guard}")
+        return release[_index(part)].run(part, patches)
 
 
 def _index(part: Part) -> int:
-    """0 for the first replica."""
-    return int(part.name.partition("-")[2] or 1) - 1
+    return int(part.name.partition("-")[2] or 1) - 1  # 0 for the first replica
