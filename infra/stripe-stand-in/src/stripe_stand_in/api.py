@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Api:
-    """One thread runs it, and no operation awaits anything: operations never interleave."""
+    """Stripe's API. One thread runs all calls, and no operation awaits: operations never interleave."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Api:
         self._chores = ChoreRunner(store, self._events, settings.webhook_url, settings.webhook_secrets)
         self._keys_in_use: set[str] = set()
         self._locked: set[str] = set()
-        """Ids of objects that a late operation locks."""
+        """The ids of objects with a late operation."""
 
     def create_app(self) -> Starlette:
         app = Starlette(
@@ -124,7 +124,7 @@ class Api:
         if params.expand and caller != Caller.SERVER:
             raise ApiError("expand_without_secret_key")
         object_id = request.path_params.get("id", "")
-        if request.method == "POST" and object_id in self._locked:
+        if request.method == "POST" and object_id and object_id in self._locked:
             raise ApiError("lock_timeout")
         if fault and fault.kind == "late":
             self._locked.add(object_id)

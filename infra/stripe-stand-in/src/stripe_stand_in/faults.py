@@ -16,7 +16,7 @@ class Fault(BaseModel, extra="forbid", strict=True):
 
     kind: Literal["error", "delay", "late", "lost", "down"]
     operation: str | None = None
-    """Method and path, as in endpoints.py or of a file; None: every call of Stripe's API."""
+    """Method and path, as in operations.py, or of a file; None: every call of Stripe's API."""
     share: float = Field(default=1, ge=0, le=1)
     """The share of the calls that fail, chosen at random."""
     times: int | None = None

@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 @contextmanager
 def hold_key(keys: set[str], key: str | None) -> Iterator[None]:
-    """Rejects other requests with this key meanwhile."""
+    """Rejects other requests with this key until the block ends."""
     if not key:
         yield
         return

@@ -38,7 +38,7 @@ connectToSite({
     for (const button of buttons) button.disabled = true;
     const params = { client_secret: intent.client_secret, success };
     const { error } = await call('POST', `/v1/payment_intents/${intent.id}/_authenticate`, params);
-    // The intent was decided elsewhere meanwhile: the script reads its new state next.
+    // If the intent was decided elsewhere, the script reads its new state next.
     return { error: error?.code === 'payment_intent_unexpected_state' ? undefined : error };
   },
   cancel: () => decide('false'),
