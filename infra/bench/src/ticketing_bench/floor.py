@@ -29,8 +29,7 @@ from ticketing_common.values.ids import new_id
 
 _FIELDS = {"title": 1, "price_cents": 1, "user_id": 1, "version": 1, "order_id": 1}
 _FASTAPI = "/fastapi/"
-_HASHING = ThreadPoolExecutor(2)
-"""As many hashes at once as in the auth service."""
+_HASHING = ThreadPoolExecutor(2)  # as many hashes at once as in the auth service
 
 
 class Floor:

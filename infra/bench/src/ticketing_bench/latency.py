@@ -14,11 +14,9 @@ from ticketing_bench.measure import percentile
 from ticketing_common.messaging.stream_reader import Position, read_messages
 from ticketing_common.values.events import OrderCancelled
 
-_PAUSE = 0.05
-"""Seconds between two requests, so that the services are idle."""
+_PAUSE = 0.05  # seconds between two requests, so that the services are idle
 _TIMEOUT = 20.0
-_EXPIRATION_WINDOW = 3
-"""Seconds to pay an order, for the measurement of expiry."""
+_EXPIRATION_WINDOW = 3  # seconds to pay an order
 
 
 def _summarize(seconds: list[float]) -> dict[str, float]:

@@ -10,10 +10,8 @@ from ticketing_bench.dataset import Dataset
 from ticketing_bench.load import run_load
 from ticketing_bench.routes import Route
 
-_WARM_UP = 0.5
-"""Seconds of the first round, which fills caches and pools and does not count."""
-_MAX_REQUESTS_PER_SECOND = 2_500
-"""More than any route with `once` can serve."""
+_WARM_UP = 0.5  # seconds of the first round, which fills caches and pools and does not count
+_MAX_REQUESTS_PER_SECOND = 2_500  # more than any route with `once` can serve
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ TARGETS = [
 """Table, row (None: every row), column, comparison, bound."""
 
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge}
-_BUSY = 0.5
-"""Above this load average before the run, absolute figures are not comparable."""
+_BUSY = 0.5  # above this load average before the run, absolute figures are not comparable
 
 
 @dataclass(frozen=True)
