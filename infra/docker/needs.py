@@ -6,4 +6,4 @@ from pathlib import Path
 
 for pyproject in sys.argv[1:]:
     project = tomllib.loads(Path(pyproject).read_text())["project"]
-    print(*(need for need in project["dependencies"] if need != "ticketing-common"), sep="\n")
+    print(*(need for need in project["dependencies"] if not need.startswith("ticketing-")), sep="\n")

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 from commands import tool
 
-from ticketing_deploy.images import IMAGES, ROOT
+from ticketing_deploy.images import ROOT, SERVICES
 
 Object = dict[str, Any]
 
-PROGRAMS = [*(image.name for image in IMAGES), "expiration-worker"]
+PROGRAMS = [*(image.name for image in SERVICES), "expiration-worker"]
 """The names of our Deployments."""
 OVERLAYS = ["dev", "prod", "gateway"]
 NAME = "app.kubernetes.io/name"

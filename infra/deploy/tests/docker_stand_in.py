@@ -23,7 +23,7 @@ def inspect(command: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         programs = {
             "id": f"echo {0 if FAULT == 'root' else 10001}",
-            "find": "echo /app/bin" if FAULT == "writable" else "true",
+            "find": f'case "{FAULT} $*" in writable*-writable | test-code*-path*) echo /app/bin;; esac',
             "sed": 'exec /bin/sed "$@"',
             **({"gcc": "true"} if FAULT == "compiler" else {}),
         }

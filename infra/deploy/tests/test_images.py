@@ -13,9 +13,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ticketing_deploy import build, engines, images, smoke_test
-from ticketing_deploy.images import ALL, DOCKERFILE, ROOT, STRIPE_STAND_IN, Image, revision, tag
+from ticketing_deploy.images import ALL, DOCKERFILE, OPERATIONS, ROOT, STRIPE_STAND_IN, Image, revision, tag
 
 AUTH = ALL["auth"]
+
+TESTING = ROOT / "common/src/ticketing_common/testing"
 
 every_image = pytest.mark.parametrize("image", ALL.values(), ids=lambda image: image.name)
 
@@ -27,8 +29,12 @@ def instructions(name):
 
 
 def copied(image):
-    """The paths that the image's build copies from the repository."""
-    copies = [shlex.split(line) for line in instructions("COPY")]
+    """The paths that the image's build copies from the repository. One stage is only for OPERATIONS."""
+    text = (ROOT / DOCKERFILE).read_text()
+    other = (
+        "" if image is OPERATIONS else re.search(r"FROM build AS services\n.*?\nFROM ", text, re.DOTALL)[0]
+    )
+    copies = [shlex.split(line) for line in instructions("COPY") if f"COPY {line}\n" not in other]
     return {
         path.replace("$FOLDER", image.folder)
         for *paths, _ in copies
@@ -67,22 +73,24 @@ def test_every_ignored_hadolint_rule_has_a_reason():
 
 def test_every_program_of_the_repository_has_an_image():
     mains = [*ROOT.glob("*/src/*/main.py"), *ROOT.glob("infra/*/src/*/main.py")]
+    mains += ROOT.glob("infra/operations/src/*/__main__.py")
     folders = {main.parents[2].relative_to(ROOT).as_posix() for main in mains}
     assert folders == {image.folder for image in ALL.values()}
 
 
 @every_image
 def test_module_that_an_image_runs_exists(image):
-    commands = {re.search(r"exec python -m \\\"(\S+?)\\\"", line).group(1) for line in instructions("CMD")}
-    (module,) = commands  # the same for development
-    path = module.replace("$SERVICE", image.module).replace(".", "/")
-    assert (ROOT / image.folder / "src" / f"{path}.py").is_file()
+    runtime, dev, operations = instructions("CMD")
+    assert runtime == dev == '["sh", "-c", "exec python -m \\"$SERVICE.main\\""]'
+    assert operations == f'["python", "-m", "{OPERATIONS.module}"]'
+    name = "__main__" if image is OPERATIONS else "main"
+    assert (ROOT / image.folder / "src" / image.module / f"{name}.py").is_file()
 
 
 @every_image
 def test_folder_defaults_to_the_module_name(image):
     assert "FOLDER=$SERVICE" in instructions("ARG")  # skaffold.yaml relies on it
-    assert image.folder == image.module or image is STRIPE_STAND_IN
+    assert image.folder == image.module or image in (STRIPE_STAND_IN, OPERATIONS)
 
 
 @every_image
@@ -104,7 +112,7 @@ def test_build_context_includes_every_copied_file(image):
         file.relative_to(ROOT).as_posix()
         for path in copied(image)
         for file in [ROOT / path, *(ROOT / path).rglob("*")]
-        if "__pycache__" not in file.parts
+        if "__pycache__" not in file.parts and TESTING not in file.parents and file != TESTING
     ]
     assert [file for file in files if not is_in_context(file)] == []
 
@@ -123,6 +131,7 @@ def test_build_context_includes_every_copied_file(image):
         "auth/src/auth/__pycache__/main.cpython-311.pyc",
         "infra/local/src/ticketing_local/up.py",
         "authors",
+        "common/src/ticketing_common/testing/servers.py",
     ],
 )
 def test_build_context_excludes_everything_else(path):
@@ -143,7 +152,7 @@ def test_images_use_the_tested_versions():
 @every_image
 def test_wheels_satisfy_the_dependencies_of_every_package(image):
     wheels = pins("infra/docker/wheels.txt")
-    pyprojects = [ROOT / folder / "pyproject.toml" for folder in (image.folder, "common")]
+    pyprojects = [ROOT / folder / "pyproject.toml" for folder in (image.folder, "common", *image.services)]
     command = [sys.executable, ROOT / "infra/docker/needs.py", *pyprojects]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     needs = [Requirement(line) for line in printed.split("\n") if line]
@@ -179,7 +188,8 @@ def edit(file):
 def test_tag_is_the_last_commit_that_changed_the_sources(commit):
     commit("tickets/src/tickets/main.py")
     changed = commit("auth/src/auth/main.py")
-    for other in ("auth/tests/test_main.py", "orders/src/orders/main.py", "constraints.txt", "README.md"):
+    others = ["auth/tests/test_main.py", "orders/src/orders/main.py", "constraints.txt", "README.md"]
+    for other in [*others, "common/src/ticketing_common/testing/servers.py"]:
         commit(other)
     assert tag(AUTH) == changed
 
@@ -284,6 +294,7 @@ def test_smoke_test_finds_faults(add_program, capsys, monkeypatch):
         "expiration, worker": "",
         "root": "it runs as root",
         "compiler": "it contains gcc",
+        "test-code": "it contains /app/bin",
         "writable": "its user can write /app/bin",
         "crashes": "it did not answer /readyz with 200:\nJWT_KEY is missing",
         "never-ready": r"it did not answer /readyz with 200:\n[^\n]*\"GET /readyz HTTP/1.1\" 503",

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from commands import check, git
 
-from ticketing_deploy.images import IMAGES, ROOT
+from ticketing_deploy.images import ROOT, SERVICES
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = {path.name: path for path in sorted((GITHUB / "workflows").iterdir())}
 LOADED: dict[str, dict[Any, Any]] = {
     name: yaml.safe_load(path.read_text()) for name, path in WORKFLOWS.items()
 }
-PACKAGES = ["common", *(image.folder for image in IMAGES)]
+PACKAGES = ["common", *(image.folder for image in SERVICES)]
 
 
 def jobs() -> list[tuple[str, dict[str, Any]]]:

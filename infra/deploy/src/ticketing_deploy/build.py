@@ -12,7 +12,7 @@ from pathlib import Path
 from ticketing_common.testing.servers import ServerUnavailable
 from ticketing_deploy import engines, smoke_test
 from ticketing_deploy.engines import Engine
-from ticketing_deploy.images import ALL, DOCKERFILE, ROOT, Image, revision
+from ticketing_deploy.images import ALL, DOCKERFILE, OPERATIONS, ROOT, Image, revision
 
 CERTIFICATES = "/etc/pip-ca.crt"  # the Dockerfile mounts them here
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout")
@@ -56,9 +56,12 @@ def _build(engine: Engine, image: Image, reference: str, target: str, base: str 
     arguments["LICENSES"] = project.get("license", "MIT")
     if repository := os.environ.get("GITHUB_REPOSITORY"):
         arguments["SOURCE"] = f"{os.environ['GITHUB_SERVER_URL']}/{repository}"
-    if base:
-        arguments["BASE"] = base
-    options = [f"--file={DOCKERFILE}", f"--target={target}", f"--tag={reference}"]
+    arguments |= {"BASE": base} if base else {}
+    options = [
+        f"--file={DOCKERFILE}",
+        f"--target={'operations' if image is OPERATIONS else target}",
+        f"--tag={reference}",
+    ]
     options += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     with tempfile.TemporaryDirectory() as folder:
         secrets = write_pip_settings(Path(folder))

@@ -1,10 +1,7 @@
 """Deploys this commit to the cluster of kubectl's context, and rolls back if that fails.
 
 The namespace records the last commit that was deployed successfully. A rollback deploys that commit again,
-with its own manifests and images. It does not revert what was written to databases, and nothing here deletes
-objects that are no longer in the manifests.
-
-Needs git with the full history, kubectl, and only Python's standard library. Idempotent.
+with its own manifests and images. It reverts nothing in databases, and deletes no objects. Idempotent.
 """
 
 import argparse
@@ -19,8 +16,7 @@ from pathlib import Path
 from ticketing_deploy.images import IMAGES, render, run, tag
 from ticketing_deploy.rollout import NAMESPACE, RolloutFailed, kubectl, log, roll_out, show_failures
 
-ANNOTATION = "ticketing.dev/deployed"
-"""On the namespace: the last commit that was deployed successfully."""
+ANNOTATION = "ticketing.dev/deployed"  # of the namespace: the last commit that was deployed successfully
 _PATH = r"{.metadata.annotations.ticketing\.dev/deployed}"
 _STILL_SERVING = "Pods that were ready and could not be replaced continue to serve."
 
@@ -62,8 +58,7 @@ def _parse_arguments() -> argparse.Namespace:
     for command in (rendering, applying):
         command.add_argument("--registry", required=True, help="the registry that has the images")
         command.add_argument("--overlay", default="infra/k8s-prod")
-    timeout_help = "in seconds, for the rollout and again for the rollback"
-    applying.add_argument("--timeout", type=int, default=600, help=timeout_help)
+    applying.add_argument("--timeout", type=int, default=600, help="seconds, for each of the two")
     return parser.parse_args()
 
 
@@ -113,8 +108,8 @@ def _render_at(commit: str, arguments: argparse.Namespace) -> str:
         tree = Path(folder, "tree")
         run("git", "worktree", "add", "--detach", str(tree), commit)
         try:
-            options = ("--registry", arguments.registry, "--overlay", arguments.overlay)
-            command = [sys.executable, "-m", "ticketing_deploy.deploy", "render", *options]
+            command = [sys.executable, "-m", "ticketing_deploy.deploy", "render"]
+            command += ["--registry", arguments.registry, "--overlay", arguments.overlay]
             environment = {**os.environ, "PYTHONPATH": str(tree / "infra/deploy/src")}
             return subprocess.check_output(command, cwd=tree, env=environment, text=True)
         finally:

@@ -25,9 +25,9 @@ def choose() -> Engine:
     """docker if its daemon answers, else buildah."""
     if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0:
         return "docker"
-    if shutil.which("buildah"):
-        return "buildah"
-    sys.exit("No docker daemon answers: start one, or run `apt-get install buildah debootstrap`.")
+    if not shutil.which("buildah"):
+        sys.exit("No docker daemon answers: start one, or run `apt-get install buildah debootstrap`.")
+    return "buildah"
 
 
 @contextlib.contextmanager

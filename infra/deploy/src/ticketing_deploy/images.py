@@ -10,26 +10,33 @@ DOCKERFILE = "infra/docker/Dockerfile"
 
 _PACKAGE_SOURCES = ("src", "pyproject.toml", "README.md")  # the README is the package's description
 _BUILD_SOURCES = ("Dockerfile", "needs.py", "reload.py", "wheels.txt")
+_NOT_IN_IMAGES = ":(exclude)common/src/ticketing_common/testing"
 
 
 @dataclass(frozen=True)
 class Image:
-    """The image `ticketing/<name>`: it runs `python -m <module>.main` of the package in `folder`."""
+    """The image `ticketing/<name>`, which runs the module of the package in `folder`."""
 
     name: str
     folder: str
     module: str
+    services: tuple[str, ...] = ()  # the folders of services that it also contains
 
     @property
     def sources(self) -> list[str]:
         """Every file and folder that the image is built from, relative to the repository's root."""
-        packages = [f"{folder}/{part}" for folder in (self.folder, "common") for part in _PACKAGE_SOURCES]
+        folders = (self.folder, "common", *self.services)
+        packages = [f"{folder}/{part}" for folder in folders for part in _PACKAGE_SOURCES]
         return [*packages, *(f"infra/docker/{name}" for name in _BUILD_SOURCES), ".dockerignore"]
 
 
-IMAGES = [
+SERVICES = [
     Image(name, name, name) for name in ("auth", "tickets", "orders", "payments", "expiration", "client")
 ]
+OPERATIONS = Image(
+    "operations", "infra/operations", "ticketing_operations", ("tickets", "orders", "payments", "expiration")
+)
+IMAGES = [*SERVICES, OPERATIONS]
 """The images that production runs."""
 
 STRIPE_STAND_IN = Image("stripe-stand-in", "infra/stripe-stand-in", "stripe_stand_in")
@@ -47,13 +54,14 @@ def tag(image: Image, commit: str = "HEAD") -> str:
     if run("git", "rev-parse", "--is-shallow-repository") == "true":
         # The oldest commit of a shallow clone appears to change every file.
         raise ValueError("tags need the full history, but this clone is shallow: run git fetch --unshallow")
-    return run("git", "log", "-1", "--format=%H", commit, "--", *image.sources)
+    return run("git", "log", "-1", "--format=%H", commit, "--", *image.sources, _NOT_IN_IMAGES)
 
 
 def revision(image: Image) -> str:
     """The image's tag; with `-changed` if its sources have uncommitted changes; `unknown` without git."""
     try:
-        return tag(image) + ("-changed" if run("git", "status", "--porcelain", "--", *image.sources) else "")
+        changes = run("git", "status", "--porcelain", "--", *image.sources, _NOT_IN_IMAGES)
+        return tag(image) + ("-changed" if changes else "")
     except (OSError, ValueError, subprocess.CalledProcessError):
         return "unknown"
 

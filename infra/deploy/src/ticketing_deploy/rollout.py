@@ -8,8 +8,7 @@ from typing import Any
 NAMESPACE = "ticketing"
 _IN_NAMESPACE = f"--namespace={NAMESPACE}"
 _WAITED_FOR = ("deployment.apps/", "statefulset.apps/")  # CronJobs start at their own time
-_SHOWN_PODS = 5
-_SHOWN_LINES = 30
+_SHOWN_PODS, _SHOWN_LINES = 5, 30
 
 
 class RolloutFailed(Exception):
