@@ -103,7 +103,7 @@ def _roll_back(commit: str, previous: str, arguments: argparse.Namespace) -> str
 
 
 def _render_at(commit: str, arguments: argparse.Namespace) -> str:
-    """Render with that commit's own code, which knows the sources of its images."""
+    """Render with that commit's own code, which has the sources of its images."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         run("git", "worktree", "add", "--detach", str(tree), commit)
