@@ -5,6 +5,9 @@ BIN := .venv/bin
 PACKAGES := common auth tickets orders payments expiration client infra/operations infra/stripe-stand-in infra/local \
   infra/deploy infra/chaos infra/bench
 SOURCES := $(addsuffix /src,$(PACKAGES)) infra/contract
+TESTS := $(addsuffix /tests,$(PACKAGES)) infra/contract/tests infra/tests
+# Tests are type-checked folder by folder, because several have a conftest.py. Their functions need no annotations.
+TESTS_TYPES := --check-untyped-defs --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls
 
 .PHONY: help up demo chaos bench screenshots images deploy test test-all coverage asyncapi lint format lock clean venv
 .DEFAULT_GOAL := help
@@ -54,6 +57,7 @@ lint: venv ## check formatting, style, types and imports
 	@$(BIN)/ruff format --check
 	@$(BIN)/ruff check
 	@$(BIN)/mypy $(SOURCES)
+	@for folder in $(TESTS); do MYPYPATH=$$folder $(BIN)/mypy $(TESTS_TYPES) --no-error-summary $$folder || exit 1; done
 	@$(BIN)/lint-imports
 
 format: venv ## format, and correct what ruff can correct
