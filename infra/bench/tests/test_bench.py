@@ -25,7 +25,7 @@ async def test_short_run_measures_and_shows_every_figure(tmp_path):
         assert tables["routes"][route.name]["per_second"] > 0
         for floor in route.floors:
             figures = tables["routes"][f"{route.name} / {floor}"]
-            assert 0 < figures["throughput_ratio"] < math.inf
+            assert 0 < figures["ratio"] < math.inf
             assert 0 < figures["cpu_ratio"] < math.inf
     assert tables["growth"].keys() == {f"{r.name}, {size} tickets" for r in GROWING for size in (60, 120)}
     assert tables["workers"].keys() == {f"{route.name}, {count}" for route in GROWING for count in (1, 2)}

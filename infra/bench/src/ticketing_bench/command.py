@@ -34,7 +34,7 @@ class Settings(BaseSettings):
 
 def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # shows progress in a pipe, too
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 140)
     try:
         settings = Settings()
     except ValidationError as error:

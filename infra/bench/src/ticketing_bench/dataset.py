@@ -24,13 +24,10 @@ Document = dict[str, Any]
 @dataclass
 class Dataset:
     stack: BenchStack
-    ticket: Document
-    """A ticket for sale, as the tickets service stores it."""
-    copy: Document
-    """The same ticket in the orders service's read model."""
+    ticket: Document  # a ticket for sale, as the tickets service stores it
+    copy: Document  # the same in the orders service's read model
     order: Document
-    for_sale: list[str] = field(default_factory=list)
-    """The ids of the tickets for sale, oldest first."""
+    for_sale: list[str] = field(default_factory=list)  # the ids of tickets, oldest first
 
     async def grow_to(self, size: int) -> None:
         """Add tickets, their copies and their orders until there are `size` tickets."""

@@ -27,7 +27,8 @@ from ticketing_common.storage.mongo import connect
 from ticketing_common.values.clock import now
 from ticketing_common.values.ids import new_id
 
-_FIELDS = {"title": 1, "price_cents": 1, "user_id": 1, "version": 1, "order_id": 1}
+_NAMES = {"_id": "id", "title": "title", "user_id": "userId", "version": "version", "order_id": "orderId"}
+_FIELDS = dict.fromkeys([*_NAMES, "price_cents"], 1)
 _FASTAPI = "/fastapi/"
 _HASHING = ThreadPoolExecutor(2)  # as many hashes at once as in the auth service
 
@@ -77,10 +78,11 @@ class Floor:
             await self._own.command("createIndexes", collection.name, indexes=indexes)
 
     async def _find_ticket(self, ticket_id: str, _: bytes) -> Any:
-        return await self._tickets.find_one({"_id": ticket_id}, _FIELDS)
+        return _to_response(await self._tickets.find_one({"_id": ticket_id}, _FIELDS))
 
     async def _find_page(self, _: str, __: bytes) -> Any:
-        return await self._tickets.find({"order_id": None}, _FIELDS).sort("_id", -1).limit(51).to_list(51)
+        cursor = self._tickets.find({"order_id": None}, _FIELDS).sort("_id", -1).limit(51)
+        return [_to_response(ticket) for ticket in (await cursor.to_list(51))[:50]]
 
     async def _insert_ticket(self, _: str, body: bytes) -> Any:
         listing = json.loads(body)
@@ -124,6 +126,10 @@ class Floor:
         verify = partial(verify_secret, password_hash, password, Type.ID)
         await asyncio.get_running_loop().run_in_executor(_HASHING, verify)
         return {"id": account["_id"], "email": account["email"]}
+
+
+def _to_response(ticket: Any) -> dict[str, Any]:
+    return {name: ticket[field] for field, name in _NAMES.items()} | {"price": ticket["price_cents"] / 100}
 
 
 def _outbox(subject: str, data: bytes) -> list[dict[str, Any]]:

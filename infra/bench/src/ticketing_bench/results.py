@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 TARGETS = [
-    ("routes", "page of 50 / find", "throughput_ratio", ">=", 0.6),
-    ("routes", "one ticket / find_one", "throughput_ratio", ">=", 0.6),
-    ("routes", "order / insert_one", "throughput_ratio", ">=", 0.6),
+    ("routes", "page of 50 / find", "ratio", ">=", 0.6),
+    ("routes", "one ticket / find_one", "ratio", ">=", 0.6),
+    ("routes", "order / insert_one", "ratio", ">=", 0.6),
     ("latency", "listing to order", "p50_ms", "<=", 12),
     ("latency", "order to lock", "p50_ms", "<=", 20),
     ("latency", "order to lock", "p99_ms", "<=", 100),
@@ -53,7 +53,7 @@ class Results:
     def targets(self) -> Iterator[Target]:
         for table, row, column, comparison, bound in TARGETS:
             for name, figures in self.tables[table].items():
-                if row in (None, name):
+                if row in (None, name) and column in figures:
                     yield Target(f"{name}: {column}", figures[column], comparison, bound)
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Results:
             console.print(f"[yellow]The machine was busy (load average {load:.1f}): trust only ratios.[/]")
         for title, rows in self.tables.items():
             columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
-            table = Table("", *columns, title=title)
+            table = Table(Column(no_wrap=True), *columns, title=title)
             for name, figures in rows.items():
                 table.add_row(name, *(f"{figures[c]:,.4g}" if c in figures else "" for c in columns))
             console.print(table)
