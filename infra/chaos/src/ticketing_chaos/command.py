@@ -67,7 +67,7 @@ def _run_experiment(seconds: float, seed: int, old: Path | None) -> int:
         shutil.rmtree(folder)  # 700 MB after half an hour
         return 0
     for name, found in violations.items():
-        print(f"\nNot true {len(found)} times: {name}. The shortest counterexample:\n")
+        print(f"\nViolated {len(found)} times: {name}. The shortest counterexample:\n")
         print("\n".join(sorted((describe(snapshot, each) for each in found), key=len)[0]))
     print(f"\nThe history is in {folder}/history.jsonl, the logs in {folder}/logs.")
     return 1
@@ -79,7 +79,7 @@ def _run_negative_control(guard: str, seed: int) -> int:
         snapshot = asyncio.run(run_experiment(Path(folder), CONTROL_SECONDS, seed, guard))
     violations = find_violations(snapshot)
     for name, found in violations.items():
-        print(f"  not true {len(found)} times: {name}: {found[0].description[:120]}")
+        print(f"  violated {len(found)} times: {name}: {found[0].description[:120]}")
     print("  The guard is needed." if violations else "  NO VIOLATION FOUND", flush=True)
     return 0 if violations else 1
 
