@@ -1,4 +1,4 @@
-"""The whole market for its tests: the parts of `make up`, driven through the ingress."""
+"""One stack for all tests of the whole system. They use it through the ingress."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -6,49 +6,60 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
-from market import Market
+from stack_under_test import StackUnderTest, running_stack_under_test
 
 from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.settings import Settings
-from ticketing_local.testing import running_stack
+
+PAYMENT_WINDOW = 4
+LONG_PAYMENT_WINDOW = 30
+"""Seconds until an unpaid order expires."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def market(tmp_path_factory) -> AsyncIterator[Market]:
-    """A market whose orders expire after 4 seconds; at the end of the module its books must agree."""
-    folder: Path = tmp_path_factory.mktemp("market")
-    async with running_stack(folder, expiration_window_seconds=4) as stack:
-        market = Market(stack)
-        yield market
-        await market.check_books()
-        await market.close()
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def _shared_stack(tmp_path_factory) -> AsyncIterator[StackUnderTest]:
+    async with running_stack_under_test(
+        tmp_path_factory.mktemp("stack"), payment_window=PAYMENT_WINDOW, plan=_plan_with_failpoints
+    ) as stack:
+        yield stack
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def patient_market(tmp_path_factory) -> AsyncIterator[Market]:
-    """The same with 30 seconds to pay, and a payments service that dies where a test says."""
-    folder: Path = tmp_path_factory.mktemp("market")
-    async with running_stack(folder, expiration_window_seconds=30, plan=_with_failpoints) as stack:
-        market = Market(stack)
-        yield market
-        await market.check_books()
-        await market.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def stack(_shared_stack) -> AsyncIterator[StackUnderTest]:
+    """The shared stack; unpaid orders expire after 4 seconds."""
+    await _shared_stack.set_payment_window(PAYMENT_WINDOW)
+    yield _shared_stack
+    await _shared_stack.close_clients()
 
 
-@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def long_window_stack(_shared_stack) -> AsyncIterator[StackUnderTest]:
+    """The shared stack; unpaid orders expire after 30 seconds."""
+    await _shared_stack.set_payment_window(LONG_PAYMENT_WINDOW)
+    yield _shared_stack
+    await _shared_stack.close_clients()
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="package")
 async def _money_agrees(request) -> AsyncIterator[None]:
-    """After every test the money must agree, whatever it did."""
+    """After every test, the captured payments must match the complete orders."""
     yield
-    for name in {"market", "patient_market"} & set(request.fixturenames):
+    for name in {"stack", "long_window_stack"} & set(request.fixturenames):
         await request.getfixturevalue(name).check_money()
 
 
-def _with_failpoints(settings: Settings, secrets: dict[str, str]) -> Plan:
+def _plan_with_failpoints(settings: Settings, secrets: dict[str, str]) -> Plan:
+    """Replaces payments by payments_with_failpoints.py."""
     planned = plan_parts(settings, secrets)
-    payments = next(part for part in planned.parts if part.name == "payments")
-    mortal = replace(
-        payments,
-        command=[sys.executable, "-P", str(Path(__file__).with_name("dying_payments.py"))],
-        environment={**payments.environment, "FAILPOINT_FILE": str(settings.data_dir / "failpoint")},
-    )
-    return replace(planned, parts=[mortal if part is payments else part for part in planned.parts])
+    script = Path(__file__).with_name("payments_with_failpoints.py")
+    parts = [
+        replace(
+            part,
+            command=[sys.executable, "-P", str(script)],
+            environment={**part.environment, "FAILPOINT_FILE": str(settings.data_dir / "failpoint")},
+        )
+        if part.name == "payments"
+        else part
+        for part in planned.parts
+    ]
+    return replace(planned, parts=parts)

@@ -166,7 +166,9 @@ def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
         for module in ("payment", "settlement", "webhooks"):
             stack.enter_context(patch(f"payments.{module}.use_cases.report_disagreement", alarm))
         # Who lost a race waits some milliseconds; here it is whenever its next turn comes.
-        stack.enter_context(patch("ticketing_common.storage.documents.random", SimpleNamespace(uniform=lambda *_: 0)))
+        stack.enter_context(
+            patch("ticketing_common.storage.documents.random", SimpleNamespace(uniform=lambda *_: 0))
+        )
         # What an event may still be bringing is not waited for: a test lets people come early or late.
         stack.enter_context(patch.object(Arrivals, "find_or_wait", _find))
         stack.enter_context(patch.object(Arrivals, "notify", _nothing))

@@ -1,84 +1,115 @@
-"""Parts die, freeze and come back in the middle of a sale, and the market ends in agreement."""
+"""Processes are killed during a sale and start again; all services then agree on the outcome."""
 
 import asyncio
+from dataclasses import dataclass
 
+import httpx
 import pytest
-from market import listed, order, ordered, pay, until_accepted, until_held, until_status
+from api_calls import (
+    list_ticket,
+    place_order,
+    post_order,
+    post_payment,
+    retry_while_unavailable,
+    wait_for_order_status,
+    wait_for_reservation,
+)
+from nightly_cases import nightly
+from stack_under_test import StackUnderTest
 
 from ticketing_common.messaging.bus import open_bus
 from ticketing_common.testing import published, wait_until
 from ticketing_common.values.events import OrderCreated
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-async def test_an_order_written_but_not_published_is_published_after_the_crash(market):
-    """NATS is dead, so the order's event cannot leave its outbox before the orders service is killed."""
-    seller, buyer = await market.person(), await market.person()
-    ticket_id = await listed(seller)
-    orders = market.database("orders")
+async def test_event_of_an_order_is_published_after_orders_is_killed_before_publishing_it(stack):
+    """NATS is down, so the event stays in the outbox until orders is killed."""
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    ticket_id = await list_ticket(seller)
+    orders = stack.database("orders")
     await wait_until(lambda: orders["tickets"].find_one({"_id": ticket_id}))
-    await market.stack.kill("nats")
-    placed = (await until_accepted(lambda: order(buyer, ticket_id))).json()
-    await market.stack.kill("orders")
-    document = await orders["orders"].find_one({"_id": placed["id"]})
+    await stack.processes.kill("nats")
+    order = (await retry_while_unavailable(lambda: post_order(buyer, ticket_id))).json()
+    await stack.processes.kill("orders")
+    document = await orders["orders"].find_one({"_id": order["id"]})
     assert [entry["subject"] for entry in document["outbox"]] == ["order.created"]
-    await market.stack.start("nats")
-    async with open_bus(market.stack.env["NATS_URL"], "test") as bus:
+    await stack.processes.start("nats")
+    async with open_bus(stack.env["NATS_URL"], "test") as bus:
 
-        async def told() -> bool:
-            return placed["id"] in [event.id for event in await published(bus, OrderCreated)]
+        async def is_published() -> bool:
+            return order["id"] in [event.id for event in await published(bus, OrderCreated)]
 
-        assert not await told()
-        await market.stack.start("orders")
-        await wait_until(told)
-    assert (await until_status(buyer, placed["id"], "cancelled"))["reason"] == "expired"
-    await until_held(buyer, ticket_id, None)
-
-
-@pytest.mark.parametrize("store", ["nats", "redis", "mongod"])
-async def test_a_purchase_and_an_expiry_outlive_a_store_that_is_killed(market, store):
-    seller, buyer = await market.person(), await market.person()
-    to_pay, to_expire = await listed(seller), await listed(seller)
-    paid, expired = await ordered(buyer, to_pay), await ordered(buyer, to_expire)
-    await market.stack.kill(store)
-    back = asyncio.create_task(market.stack.start(store))
-    answer = await until_accepted(lambda: pay(buyer, paid["id"]))
-    await back
-    assert answer.status_code == 201 or answer.json()["errors"][0]["message"] in (
-        "Order is already paid",  # the answer before was lost, the payment was not
-        "Cannot pay for a cancelled order",  # the store took longer than the window
-    ), answer.text
-    decided = await until_status(buyer, paid["id"], "complete", "cancelled", seconds=30)
-    await until_held(buyer, to_pay, paid["id"] if decided["status"] == "complete" else None)
-    assert (await until_status(buyer, expired["id"], "cancelled", seconds=30))["reason"] == "expired"
-    await until_held(buyer, to_expire, None)
+        assert not await is_published()
+        await stack.processes.start("orders")
+        await wait_until(is_published)
+    assert (await wait_for_order_status(buyer, order["id"], "cancelled"))["reason"] == "expired"
+    await wait_for_reservation(buyer, ticket_id, None)
 
 
-@pytest.mark.parametrize("part", ["tickets", "orders", "payments", "expiration", "worker"])
-async def test_a_sale_and_an_expiry_outlive_any_service_that_is_killed(market, part):
-    seller, buyer = await market.person(), await market.person()
-    to_pay, to_expire = await listed(seller), await listed(seller)
-    paid, expired = await ordered(buyer, to_pay), await ordered(buyer, to_expire)
-    await market.stack.kill(part)
-    back = asyncio.create_task(market.stack.start(part))
-    answer = await until_accepted(lambda: pay(buyer, paid["id"]))
-    await back
-    assert answer.status_code in (201, 400), answer.text
-    decided = await until_status(buyer, paid["id"], "complete", "cancelled", seconds=30)
-    await until_held(buyer, to_pay, paid["id"] if decided["status"] == "complete" else None)
-    assert (await until_status(buyer, expired["id"], "cancelled", seconds=30))["reason"] == "expired"
-    await until_held(buyer, to_expire, None)
+@dataclass(frozen=True)
+class Sale:
+    """Two orders: the buyer pays for the first, and the second expires."""
+
+    buyer: httpx.AsyncClient
+    ticket_id: str
+    order_id: str
+    expiring_ticket_id: str
+    expiring_order_id: str
+
+    async def check_outcome(self) -> None:
+        order = await wait_for_order_status(self.buyer, self.order_id, "complete", "cancelled", seconds=30)
+        holder = self.order_id if order["status"] == "complete" else None
+        await wait_for_reservation(self.buyer, self.ticket_id, holder)
+        expired = await wait_for_order_status(self.buyer, self.expiring_order_id, "cancelled", seconds=30)
+        assert expired["reason"] == "expired"
+        await wait_for_reservation(self.buyer, self.expiring_ticket_id, None)
 
 
-async def test_a_service_that_is_down_is_503_for_its_part_alone(market):
-    buyer = await market.person()
-    await market.stack.kill("orders")
+async def start_sale(stack: StackUnderTest) -> Sale:
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    first, second = await list_ticket(seller), await list_ticket(seller)
+    orders = [await place_order(buyer, ticket_id) for ticket_id in (first, second)]
+    return Sale(buyer, first, orders[0]["id"], second, orders[1]["id"])
+
+
+async def pay_during_restart(stack: StackUnderTest, sale: Sale, name: str) -> httpx.Response:
+    """Kills the process and pays while it starts again."""
+    await stack.processes.kill(name)
+    restart = asyncio.create_task(stack.processes.start(name))
+    response = await retry_while_unavailable(lambda: post_payment(sale.buyer, sale.order_id))
+    await restart
+    return response
+
+
+@pytest.mark.parametrize("store", ["mongod", *nightly("nats", "redis")])
+async def test_sale_and_expiry_survive_a_killed_store(stack, store):
+    sale = await start_sale(stack)
+    response = await pay_during_restart(stack, sale, store)
+    assert response.status_code == 201 or response.json()["errors"][0]["message"] in (
+        "Order is already paid",  # the first response was lost, the payment was not
+        "Cannot pay for a cancelled order",  # the store was down for longer than the payment window
+    ), response.text
+    await sale.check_outcome()
+
+
+@pytest.mark.parametrize("service", ["orders", *nightly("tickets", "payments", "expiration", "worker")])
+async def test_sale_and_expiry_survive_a_killed_service(stack, service):
+    sale = await start_sale(stack)
+    response = await pay_during_restart(stack, sale, service)
+    assert response.status_code in (201, 400), response.text
+    await sale.check_outcome()
+
+
+async def test_only_the_routes_of_a_stopped_service_respond_503(stack):
+    buyer = await stack.sign_up()
+    await stack.processes.kill("orders")
     try:
-        answer = await buyer.get("/api/orders")
-        assert answer.status_code == 503
-        assert answer.json()["errors"][0]["message"]
-        assert answer.headers["retry-after"]
+        response = await buyer.get("/api/orders")
+        assert response.status_code == 503
+        assert response.json()["errors"][0]["message"]
+        assert response.headers["retry-after"]
         assert (await buyer.get("/api/tickets")).status_code == 200
     finally:
-        await market.stack.start("orders")
+        await stack.processes.start("orders")

@@ -1,111 +1,133 @@
-"""The main job of the market, end to end through the ingress, and what must never happen."""
+"""Listing, ordering, paying and expiring through the ingress, alone and by many buyers at once."""
 
 import asyncio
 from datetime import datetime
 
 import pytest
-from market import listed, order, ordered, pay, together, until_held, until_status
+import pytest_asyncio
+from api_calls import (
+    list_ticket,
+    place_order,
+    post_order,
+    post_payment,
+    wait_for_order_status,
+    wait_for_reservation,
+)
+from nightly_cases import nightly
 
 from ticketing_common.testing import wait_until
 from ticketing_common.values.clock import now
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-async def test_a_ticket_is_listed_ordered_paid_and_sold(market):
-    seller, buyer = await market.person(), await market.person()
-    ticket_id = await listed(seller)
-    placed = await ordered(buyer, ticket_id)
-    await until_held(buyer, ticket_id, placed["id"])
-    assert (await order(seller, ticket_id)).json()["errors"] == [{"message": "Ticket is already reserved"}]
-    answer = await pay(buyer, placed["id"])
-    assert answer.status_code == 201, answer.text
-    await until_status(buyer, placed["id"], "complete")
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def fifty_buyers(stack):
+    return [await stack.sign_up() for _ in range(50)]
 
-    async def captured():
-        intent = await market.intent_of(placed["id"])
+
+async def test_ticket_is_listed_ordered_paid_and_stays_sold(stack):
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    ticket_id = await list_ticket(seller)
+    order = await place_order(buyer, ticket_id)
+    await wait_for_reservation(buyer, ticket_id, order["id"])
+    rejected = await post_order(seller, ticket_id)
+    assert rejected.json()["errors"] == [{"message": "Ticket is already reserved"}]
+    response = await post_payment(buyer, order["id"])
+    assert response.status_code == 201, response.text
+    await wait_for_order_status(buyer, order["id"], "complete")
+
+    async def is_captured():
+        intent = await stack.find_intent(order["id"])
         return intent.status == "succeeded" and intent.amount_received == 1999
 
-    await wait_until(captured)
-    await asyncio.sleep(4.5)  # past its expiry: a sold ticket stays sold
-    assert (await buyer.get(f"/api/orders/{placed['id']}")).json()["status"] == "complete"
-    assert (await buyer.get(f"/api/tickets/{ticket_id}")).json()["orderId"] == placed["id"]
+    await wait_until(is_captured)
+    await asyncio.sleep(4.5)  # longer than the payment window
+    assert (await buyer.get(f"/api/orders/{order['id']}")).json()["status"] == "complete"
+    assert (await buyer.get(f"/api/tickets/{ticket_id}")).json()["orderId"] == order["id"]
 
 
-async def test_a_declined_card_frees_the_ticket_at_once(market):
-    seller, buyer, other = [await market.person() for _ in range(3)]
-    ticket_id = await listed(seller)
-    placed = await ordered(buyer, ticket_id)
-    answer = await pay(buyer, placed["id"], "tok_chargeDeclined")
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "card_declined")
-    cancelled = await until_status(buyer, placed["id"], "cancelled", seconds=2)
+async def test_declined_card_releases_the_ticket_at_once(stack):
+    seller, buyer, other = [await stack.sign_up() for _ in range(3)]
+    ticket_id = await list_ticket(seller)
+    order = await place_order(buyer, ticket_id)
+    response = await post_payment(buyer, order["id"], "tok_chargeDeclined")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "card_declined")
+    cancelled = await wait_for_order_status(buyer, order["id"], "cancelled", seconds=2)
     assert cancelled["reason"] == "payment-failed"
-    await until_held(other, ticket_id, None, seconds=2)
-    assert (await order(other, ticket_id)).status_code == 201
+    await wait_for_reservation(other, ticket_id, None, seconds=2)
+    assert (await post_order(other, ticket_id)).status_code == 201
 
 
-async def test_an_unpaid_order_expires_on_time_and_never_early(market):
-    seller, buyer = await market.person(), await market.person()
-    ticket_id = await listed(seller)
-    placed = await ordered(buyer, ticket_id)
-    expired = await until_status(buyer, placed["id"], "cancelled")
-    late = (now() - datetime.fromisoformat(placed["expiresAt"])).total_seconds()
+async def test_unpaid_order_expires_on_time_and_never_early(stack):
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    ticket_id = await list_ticket(seller)
+    order = await place_order(buyer, ticket_id)
+    expired = await wait_for_order_status(buyer, order["id"], "cancelled")
+    seconds_late = (now() - datetime.fromisoformat(order["expiresAt"])).total_seconds()
     assert expired["reason"] == "expired"
-    assert 0 <= late < 1
-    await until_held(buyer, ticket_id, None, seconds=1)
+    assert 0 <= seconds_late < 1
+    await wait_for_reservation(buyer, ticket_id, None, seconds=1)
 
 
-async def test_of_fifty_buyers_at_once_one_gets_the_ticket_twenty_times_over(market):
-    seller = await market.person()
-    crowd = [await market.person() for _ in range(50)]
-    for _ in range(20):
-        ticket_id = await listed(seller)
-        answers = await together(*(order(buyer, ticket_id) for buyer in crowd))
-        assert sorted(answer.status_code for answer in answers) == [201] + [400] * 49
+async def order_together(buyers, ticket_id):
+    """All buyers order the ticket at once. Returns the sorted statuses of the responses."""
+    responses = await asyncio.gather(*(post_order(buyer, ticket_id) for buyer in buyers))
+    return sorted(response.status_code for response in responses)
 
 
-async def test_without_the_guard_the_same_crowd_oversells(market):
-    """The control: it shows that the test above can fail."""
-    seller = await market.person()
-    crowd = [await market.person() for _ in range(50)]
-    orders = market.database("orders")["orders"]
+@pytest.mark.parametrize("rounds", [5, *nightly(20)])
+async def test_one_of_fifty_buyers_who_order_at_once_gets_the_ticket(stack, fifty_buyers, rounds):
+    seller = await stack.sign_up()
+    for _ in range(rounds):
+        statuses = await order_together(fifty_buyers, await list_ticket(seller))
+        assert statuses == [201] + [400] * 49
+
+
+async def test_the_same_fifty_buyers_oversell_without_the_unique_index(stack, fifty_buyers):
+    """The negative control of the test above."""
+    seller = await stack.sign_up()
+    orders = stack.database("orders")["orders"]
     keys = (await orders.index_information())["claim"]["key"]
     await orders.drop_index("claim")
-    most = 0
+    sales = 0
     try:
         for _ in range(20):
-            ticket_id = await listed(seller)
-            answers = await together(*(order(buyer, ticket_id) for buyer in crowd))
-            most = max(most, sum(answer.status_code == 201 for answer in answers))
+            ticket_id = await list_ticket(seller)
+            statuses = await order_together(fifty_buyers, ticket_id)
+            sales = max(sales, statuses.count(201))
+            # Unique again, so that the index can be created.
             oversold = await orders.find({"ticket.id": ticket_id}).to_list(50)
-            for n, each in enumerate(oversold, start=1):
-                await orders.update_one({"_id": each["_id"]}, {"$set": {"ticket.n": n}})
-            if most > 1:
+            for n, order in enumerate(oversold, start=1):
+                await orders.update_one({"_id": order["_id"]}, {"$set": {"ticket.n": n}})
+            if sales > 1:
                 break
     finally:
         await orders.create_index(keys, unique=True, name="claim")
-    assert most > 1
+    assert sales > 1
 
 
-async def test_a_payment_and_a_cancellation_at_once_agree_fifty_times(market):
-    seller, buyer = await market.person(), await market.person()
+@pytest.mark.parametrize("rounds", [15, *nightly(50)])
+async def test_concurrent_payment_and_cancellation_have_one_outcome(stack, rounds):
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
     outcomes = set()
-    for _ in range(50):
-        placed = await ordered(buyer, await listed(seller))
-        url = f"/api/orders/{placed['id']}"
-        paid, cancelled = await together(pay(buyer, placed["id"]), buyer.delete(url))
-        assert paid.status_code in (201, 400)
-        decided = await until_status(buyer, placed["id"], "complete", "cancelled")
-        assert (decided["status"] == "cancelled") == (cancelled.status_code == 204)
-        outcomes.add(decided["status"])
+    for _ in range(rounds):
+        order_id = (await place_order(buyer, await list_ticket(seller)))["id"]
+        payment, cancellation = await asyncio.gather(
+            post_payment(buyer, order_id), buyer.delete(f"/api/orders/{order_id}")
+        )
+        assert payment.status_code in (201, 400)
+        status = (await wait_for_order_status(buyer, order_id, "complete", "cancelled"))["status"]
+        assert (status == "cancelled") == (cancellation.status_code == 204)
+        outcomes.add(status)
 
-        async def settled(order_id=placed["id"], complete=decided["status"] == "complete"):
-            intent = await market.intent_of(order_id)
-            if complete:
+        async def is_settled(order_id=order_id, status=status):
+            intent = await stack.find_intent(order_id)
+            if status == "complete":
                 return intent.status == "succeeded" and intent.amount_received == 1999
             return intent is None or (
                 intent.amount_received == 0 and intent.status in ("canceled", "requires_payment_method")
             )
 
-        await wait_until(settled)
+        await wait_until(is_settled)
     assert outcomes

@@ -1,6 +1,6 @@
-"""The stores as production has them, three of each: one is lost in the middle of a sale, which goes on.
+"""A sale continues when one of three members of MongoDB or of NATS is lost.
 
-The configuration is that of the manifests, but for addresses and ports.
+The members run with the configuration of the manifests; only addresses and ports differ.
 """
 
 import asyncio
@@ -10,13 +10,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from market import Market, listed, order, pay, until_accepted, until_held, until_status
+from api_calls import (
+    list_ticket,
+    post_order,
+    post_payment,
+    retry_while_unavailable,
+    wait_for_order_status,
+    wait_for_reservation,
+)
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from pymongo import MongoClient
+from stack_under_test import StackUnderTest, running_stack_under_test
 
 from ticketing_common.messaging.bus import STREAM, Bus, open_bus
 from ticketing_common.testing import wait_until
@@ -24,19 +33,18 @@ from ticketing_common.testing.replica_set import initiate, member
 from ticketing_common.testing.servers import Server, find_binary, free_port, nats_server, running
 from ticketing_local.plan import Plan, plan_parts
 from ticketing_local.settings import Settings
-from ticketing_local.testing import running_stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.nightly]
 
 INFRA = Path(__file__).parents[1]
 NATS_CONF = [INFRA / "k8s/stores/nats/nats.conf", INFRA / "k8s-prod/cluster.conf"]
-MAX_BYTES = 52_000_000_000  # the servers reserve it when the stream is created
-AS_IN_PRODUCTION = {"NATS_REPLICAS": "3", "NATS_MAX_BYTES": str(MAX_BYTES)}
+MAX_BYTES = 52_000_000_000
+"""As in production. The servers reserve it when the stream is created."""
 
 
 @dataclass
-class Replicated:
-    """Three servers of one store, each with its process."""
+class Members:
+    """Three servers of one store."""
 
     servers: list[Server]
     processes: list[subprocess.Popen[bytes]]
@@ -48,31 +56,31 @@ class Replicated:
 
 
 @pytest.fixture(scope="module")
-def mongos(tmp_path_factory) -> Iterator[Replicated]:
+def mongo(tmp_path_factory) -> Iterator[Members]:
     servers = [member(free_port(), tmp_path_factory.mktemp(f"mongo-{n}")) for n in range(3)]
     with ExitStack() as stack:
         processes = [stack.enter_context(running(server)) for server in servers]
-        # Of 10,000: the test need not wait so long.
+        # The default of 10 s would only make the test longer.
         url = initiate(servers, electionTimeoutMillis=2_000)
-        yield (found := Replicated(servers, processes, url))
+        yield (members := Members(servers, processes, url))
         for n in range(3):
-            found.kill(n)  # a member that is told to stop serves on for 15 seconds
+            members.kill(n)  # on SIGTERM a member would continue for 15 seconds
 
 
 @pytest.fixture(scope="module")
-def nats(tmp_path_factory) -> Iterator[Replicated]:
+def nats(tmp_path_factory) -> Iterator[Members]:
     ports = [free_port() for _ in range(3)]
     servers = []
-    for n, members_port in enumerate(ports):
+    for n, route_port in enumerate(ports):
         folder = tmp_path_factory.mktemp(f"nats-{n}")
-        one = nats_server(free_port(), folder)
+        server = nats_server(free_port(), folder)
         files = {path.name: path.read_text() for path in NATS_CONF}
         for old, new in [
-            ("port: 4222", f'listen: "127.0.0.1:{one.port}"'),
+            ("port: 4222", f'listen: "127.0.0.1:{server.port}"'),
             ("http_port: 8222\n", ""),
             ("/tmp/nats.pid", str(folder / "pid")),
             ("store_dir: /data", f'store_dir: "{folder}"'),
-            ("port: 6222", f'listen: "127.0.0.1:{members_port}"'),
+            ("port: 6222", f'listen: "127.0.0.1:{route_port}"'),
             *((f"nats-{i}.nats-members:6222", f"127.0.0.1:{port}") for i, port in enumerate(ports)),
         ]:
             assert any(old in text for text in files.values()), old
@@ -80,84 +88,86 @@ def nats(tmp_path_factory) -> Iterator[Replicated]:
         for name, text in files.items():
             (folder / name).write_text(text)
         command = [find_binary("nats-server"), "--config", str(folder / "nats.conf"), "--name", f"nats-{n}"]
-        servers.append(replace(one, command=command))
+        servers.append(replace(server, command=command))
     with ExitStack() as stack:
         processes = [stack.enter_context(running(server)) for server in servers]
-        yield Replicated(servers, processes, servers[0].url)  # which tells of the others
+        yield Members(servers, processes, servers[0].url)  # clients learn the other addresses from it
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def market(tmp_path_factory, mongos, nats) -> AsyncIterator[Market]:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def stack(tmp_path_factory, mongo, nats) -> AsyncIterator[StackUnderTest]:
     def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
-        elsewhere = settings.model_copy(update={"mongo_url": mongos.url, "nats_url": nats.url})
-        planned = plan_parts(elsewhere, secrets)
-        parts = [
-            replace(part, environment={**part.environment, **AS_IN_PRODUCTION}) for part in planned.parts
-        ]
-        return replace(planned, parts=parts)
+        external_stores = {"mongo_url": mongo.url, "nats_url": nats.url}
+        return plan_parts(settings.model_copy(update=external_stores), secrets)
 
-    folder = tmp_path_factory.mktemp("market")
-    # Longer than a sale may wait for stores here.
-    async with running_stack(folder, expiration_window_seconds=60, plan=plan) as stack:
-        market = Market(stack)
-        yield market
-        await market.check_books()
-        await market.close()
+    async with running_stack_under_test(
+        tmp_path_factory.mktemp("stack"),
+        payment_window=60,  # longer than the election of a primary or a leader
+        environment={"NATS_REPLICAS": "3", "NATS_MAX_BYTES": str(MAX_BYTES)},
+        plan=plan,
+    ) as stack:
+        yield stack
 
 
-async def test_the_stream_is_kept_by_three_servers(market, nats):
+async def test_stream_has_three_replicas(stack, nats):
     async with open_bus(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
         config = (await bus.stream_info()).config
         assert (config.num_replicas, config.max_bytes) == (3, MAX_BYTES)
 
 
-async def ordered_and_heard_of(market: Market) -> tuple[httpx.AsyncClient, str, str]:
-    """A buyer, a ticket and its order; what a service has not heard of yet is 404 to it, after a while."""
-    seller, buyer = await market.person(), await market.person()
-    ticket_id = await listed(seller)
-    await wait_until(lambda: market.database("orders")["tickets"].find_one({"_id": ticket_id}), 20)
-    answer = await until_accepted(lambda: order(buyer, ticket_id))
-    assert answer.status_code == 201, answer.text
-    order_id = answer.json()["id"]
-    await wait_until(lambda: market.database("payments")["payments"].find_one({"order_id": order_id}), 20)
+async def reserve_ticket(stack: StackUnderTest) -> tuple[httpx.AsyncClient, str, str]:
+    """Returns the buyer, the ticket's id and the order's id once payments has consumed the order's event."""
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    ticket_id = await list_ticket(seller)
+    await wait_until(lambda: stack.database("orders")["tickets"].find_one({"_id": ticket_id}), 20)
+    response = await retry_while_unavailable(lambda: post_order(buyer, ticket_id))
+    assert response.status_code == 201, response.text
+    order_id = response.json()["id"]
+    await wait_until(lambda: stack.database("payments")["payments"].find_one({"order_id": order_id}), 20)
     return buyer, ticket_id, order_id
 
 
-async def consumer_led_elsewhere(bus: Bus, leader: str) -> str:
-    """The name of a consumer that has heard everything, and whose leader is another than the stream's."""
+async def create_consumer_with_another_leader(bus: Bus, leader: str) -> str:
+    """Returns the name of a consumer without pending events that is not led by the stream's leader."""
     for n in range(20):
-        config = ConsumerConfig(durable_name=f"onlooker-{n}", deliver_policy=DeliverPolicy.NEW)
+        config = ConsumerConfig(durable_name=f"consumer-{n}", deliver_policy=DeliverPolicy.NEW)
         consumer = await bus.js.add_consumer(str(STREAM.name), config)
         if consumer.cluster and consumer.cluster.leader != leader:
             return consumer.name
-    raise AssertionError("each consumer has the stream's own leader")
+    raise AssertionError("every consumer has the stream's leader")
 
 
-async def test_a_sale_outlives_the_loss_of_the_server_that_leads_the_stream(market, nats):
-    buyer, ticket_id, order_id = await ordered_and_heard_of(market)
+async def test_sale_continues_after_the_loss_of_the_streams_leader(stack, nats):
+    buyer, ticket_id, order_id = await reserve_ticket(stack)
     async with open_bus(nats.url, "test", replicas=3, max_bytes=MAX_BYTES) as bus:
-        leader = (await bus.js.stream_info(str(STREAM.name))).cluster.leader
-        listener = await consumer_led_elsewhere(bus, leader)
-    led = int(leader.removeprefix("nats-"))
-    async with open_bus(nats.servers[led - 1].url, listener, replicas=3, max_bytes=MAX_BYTES) as bus:
+        cluster = (await bus.js.stream_info(str(STREAM.name))).cluster
+        assert cluster is not None
+        assert cluster.leader is not None
+        consumer = await create_consumer_with_another_leader(bus, cluster.leader)
+    index = int(cluster.leader.removeprefix("nats-"))
+    async with open_bus(nats.servers[index - 1].url, consumer, replicas=3, max_bytes=MAX_BYTES) as bus:
         assert not await bus.is_behind()
-        nats.kill(led)
-        await asyncio.sleep(0.6)  # the state asked for above is used for half a second
-        # Nothing waits for the listener, but nothing could: the stream takes nothing in.
+        nats.kill(index)
+        await asyncio.sleep(0.6)  # is_behind caches its result for half a second
+        # The consumer has no pending events, but without a leader the stream accepts none.
         assert await bus.is_behind()
-    assert (await until_accepted(lambda: pay(buyer, order_id))).status_code == 201
-    await until_status(buyer, order_id, "complete", seconds=15)
-    await until_held(buyer, ticket_id, order_id)
+    response = await retry_while_unavailable(lambda: post_payment(buyer, order_id))
+    assert response.status_code == 201
+    await wait_for_order_status(buyer, order_id, "complete", seconds=15)
+    await wait_for_reservation(buyer, ticket_id, order_id)
 
 
-async def test_a_sale_outlives_the_loss_of_a_primary(market, mongos):
-    buyer, ticket_id, order_id = await ordered_and_heard_of(market)
-    with MongoClient(mongos.url) as client:
+async def test_sale_continues_after_the_loss_of_the_primary(stack, mongo):
+    buyer, ticket_id, order_id = await reserve_ticket(stack)
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(mongo.url) as client:
         client.admin.command("ping")
+        assert client.primary is not None
         _host, port = client.primary
-    mongos.kill([server.port for server in mongos.servers].index(port))
-    began = time.monotonic()
-    assert (await until_accepted(lambda: pay(buyer, order_id), seconds=40)).status_code == 201
-    assert time.monotonic() - began < 30
-    await until_status(buyer, order_id, "complete", seconds=15)
-    await until_held(buyer, ticket_id, order_id)
+    mongo.kill([server.port for server in mongo.servers].index(port))
+    started = time.monotonic()
+    response = await retry_while_unavailable(lambda: post_payment(buyer, order_id), seconds=40)
+    assert response.status_code == 201
+    assert time.monotonic() - started < 30
+    await wait_for_order_status(buyer, order_id, "complete", seconds=15)
+    await wait_for_reservation(buyer, ticket_id, order_id)

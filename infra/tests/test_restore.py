@@ -1,188 +1,188 @@
-"""Databases that are lost, and put back as docs/backups.md says, while the rest is ahead of the backup."""
+"""Lost databases are restored from a backup and brought up to date, as docs/backups.md describes."""
 
-import asyncio
-import os
-import sys
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from market import listed, order, ordered, pay, refund, until_held, until_status
+from api_calls import buy_ticket, list_ticket, place_order, post_order, post_refund, wait_for_reservation
+from stack_under_test import running_stack_under_test
 
 from ticketing_common.testing import wait_until
 from ticketing_operations.backup import dump, restore
 from ticketing_operations.rebuild.command import main as rebuild
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 SERVICES = ["auth", "tickets", "orders", "payments", "expiration"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def backup(market, tmp_path_factory):
-    """A backup that was made in the middle of things."""
-    folder = tmp_path_factory.mktemp("backups")
-    seller, buyer = await market.person(), await market.person()
-    sold, given_back, edited, freed = [await listed(seller) for _ in range(4)]
-    await bought(buyer, sold)
-    to_give_back = await bought(buyer, given_back)
-    await until_held(buyer, given_back, to_give_back)
-    await until_all_agree(market)
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def stack(tmp_path_factory):
+    """A stack of its own: the data of other tests would change during these."""
+    async with running_stack_under_test(tmp_path_factory.mktemp("stack"), payment_window=4) as stack:
+        yield stack
 
-    uris = {name: market.stack.env[f"MONGO_URI_{name.upper()}"] for name in SERVICES}
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def backup(stack, tmp_path_factory):
+    """The folder of a backup, after which tickets, orders and refunds have changed."""
+    folder = tmp_path_factory.mktemp("backups")
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    sold, refunded, edited, released = [await list_ticket(seller) for _ in range(4)]
+    await buy_ticket(buyer, sold)
+    refunded_order = await buy_ticket(buyer, refunded)
+    await wait_for_reservation(buyer, refunded, refunded_order)
+    await wait_for_agreement(stack)
+
+    uris = {name: stack.env[f"MONGO_URI_{name.upper()}"] for name in SERVICES}
     assert not (await dump(uris, folder, keep=1)).missing
 
     for price in (7.00, 8.50):
         edit = await seller.put(f"/api/tickets/{edited}", json={"title": "Opera, later", "price": price})
         assert edit.status_code == 200, edit.text
-    await bought(buyer, await listed(seller, 5.00))
-    assert (await refund(seller, to_give_back)).status_code == 200
-    cancelled = (await ordered(buyer, freed))["id"]
-    assert (await buyer.delete(f"/api/orders/{cancelled}")).status_code == 204
-    await bought(await market.person(), freed)
-    await market.check_money()
-    await until_all_agree(market)
+    await buy_ticket(buyer, await list_ticket(seller, price=5.00))
+    assert (await post_refund(seller, refunded_order)).status_code == 200
+    cancelled_order = (await place_order(buyer, released))["id"]
+    assert (await buyer.delete(f"/api/orders/{cancelled_order}")).status_code == 204
+    await buy_ticket(await stack.sign_up(), released)
+    await stack.check_money()
+    await wait_for_agreement(stack)
     return max(folder.iterdir())
 
 
-async def test_the_orders_alone_are_brought_forward_to_what_the_others_know(market, backup):
-    """By the commands."""
-    before = await everything(market)
-    await lose(market, "orders")
-    told = {"MONGO_URI": market.stack.env["MONGO_URI_ORDERS"]}
-    await run(market, "ticketing_operations", "backup", "restore", "--from", backup, "orders", **told)
-    await run(market, "ticketing_operations", "rebuild", "orders", **told)
-    await market.stack.start("orders")
-    await until_as(before, market)
+async def test_orders_alone_is_restored_and_rebuilt_by_the_commands(stack, backup):
+    before = await read_state(stack)
+    await lose_databases(stack, "orders")
+    await run_operation(stack, "orders", "backup", "restore", "--from", str(backup), "orders")
+    await run_operation(stack, "orders", "rebuild", "orders")
+    await stack.processes.start("orders")
+    await wait_for_state(stack, before)
 
 
-async def test_all_are_brought_forward_to_what_the_stream_and_stripe_know(market, backup, monkeypatch):
-    late = await market.person()
-    await listed(late, 3.50)
-    await until_all_agree(market)
-    before = await everything(market)
-    await lose(market, *SERVICES)
-    monkeypatch.setenv("NATS_URL", market.stack.env["NATS_URL"])
+async def test_all_services_are_restored_and_rebuilt_from_the_stream_and_stripe(stack, backup, monkeypatch):
+    late_user = await stack.sign_up()
+    await list_ticket(late_user, price=3.50)
+    await wait_for_agreement(stack)
+    before = await read_state(stack)
+    await lose_databases(stack, *SERVICES)
+    monkeypatch.setenv("NATS_URL", stack.env["NATS_URL"])
     for name in SERVICES:
-        uri = market.stack.env[f"MONGO_URI_{name.upper()}"]
+        uri = stack.env[f"MONGO_URI_{name.upper()}"]
         await restore(backup, name, uri, drop=True)
         monkeypatch.setenv("MONGO_URI", uri)
         assert name == "auth" or await rebuild([name]) == 0
-    await market.stack.supervisor.start(*(part for name in SERVICES for part in parts_of(name)))
-    await until_as(before, market)
-    # What nothing tells of: those who have signed up since; their sessions go on, though.
-    assert await market.database("auth")["accounts"].count_documents({}) == 2
-    assert (await late.get("/api/orders")).status_code == 200
-    await a_sale(market)
+    await stack.processes.supervisor.start(*(process for name in SERVICES for process in processes_of(name)))
+    await wait_for_state(stack, before)
+    # There are no events about accounts, so only the two in the backup are left.
+    assert await stack.database("auth")["accounts"].count_documents({}) == 2
+    assert (await late_user.get("/api/orders")).status_code == 200
+    await check_sale(stack)
 
 
-async def a_sale(market):
-    """The market is as good as new."""
-    seller, buyer = await market.person(), await market.person()
-    ticket_id = await listed(seller)
-    order_id = await bought(buyer, ticket_id)
-    await until_held(buyer, ticket_id, order_id)
-    assert (await order(await market.person(), ticket_id)).status_code == 400
-    assert (await refund(seller, order_id)).status_code == 200
-    await market.check_money()
-    await until_all_agree(market)
+async def check_sale(stack):
+    """A ticket can be listed, bought and refunded as before."""
+    seller, buyer = await stack.sign_up(), await stack.sign_up()
+    ticket_id = await list_ticket(seller)
+    order_id = await buy_ticket(buyer, ticket_id)
+    await wait_for_reservation(buyer, ticket_id, order_id)
+    assert (await post_order(await stack.sign_up(), ticket_id)).status_code == 400
+    assert (await post_refund(seller, order_id)).status_code == 200
+    await stack.check_money()
+    await wait_for_agreement(stack)
 
 
-async def bought(buyer, ticket_id):
-    placed = await ordered(buyer, ticket_id)
-    assert (await pay(buyer, placed["id"])).status_code == 201
-    await until_status(buyer, placed["id"], "complete")
-    return placed["id"]
+async def run_operation(stack, service, *arguments):
+    """Runs a command of ticketing_operations on the database of the service."""
+    uri = stack.env[f"MONGO_URI_{service.upper()}"]
+    status, output = await stack.run_command("ticketing_operations", *arguments, MONGO_URI=uri)
+    assert status == 0, output
 
 
-async def run(market, *command, **told):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", *map(str, command)),
-        env={**os.environ, **market.stack.env, **told},
-        stdout=-1,
-        stderr=-2,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-
-
-async def lose(market, *services):
-    for part in [part for name in services for part in parts_of(name)]:
-        await market.stack.kill(part)
+async def lose_databases(stack, *services):
+    for process in [process for name in services for process in processes_of(name)]:
+        await stack.processes.kill(process)
     for name in services:
-        database = market.database(name)
+        database = stack.database(name)
         await database.client.drop_database(database.name)
 
 
-def parts_of(service):
+def processes_of(service):
     return ["expiration", "worker"] if service == "expiration" else [service]
 
 
-async def until_as(before, market):
-    """Until all is as it was before; the payments service asks Stripe first."""
-    await until_all_agree(market)
+async def wait_for_state(stack, expected):
+    """Waits, because after a restart payments asks Stripe about restored payments."""
+    await wait_for_agreement(stack)
 
-    async def as_before():
-        return await everything(market) == before
+    async def is_reached():
+        return await read_state(stack) == expected
 
     try:
-        await wait_until(as_before)
+        await wait_until(is_reached)
     except AssertionError:
-        assert await everything(market) == before
+        assert await read_state(stack) == expected
 
 
-async def everything(market):
-    """All that the market knows of tickets, orders and money."""
+async def read_state(stack):
+    """All tickets, orders and payments."""
     return [
-        await all_of(market, "tickets", "tickets", "outbox"),
-        await all_of(market, "orders", "tickets"),
-        await all_of(market, "orders", "orders", "outbox"),
+        await read_all(stack, "tickets", "tickets", "outbox"),
+        await read_all(stack, "orders", "tickets"),
+        await read_all(stack, "orders", "orders", "outbox"),
         {
             p["order_id"]: {key: p[key] for key in ("order_version", "order_status", "status", "stripe_id")}
-            for p in (await all_of(market, "payments", "payments")).values()
+            for p in (await read_all(stack, "payments", "payments")).values()
             if p["stripe_id"]
         },
     ]
 
 
-async def all_of(market, service, collection, *but):
-    documents = await market.database(service)[collection].find({}, dict.fromkeys(but, 0)).to_list(None)
+async def read_all(stack, service, collection, *excluded):
+    """The documents of the collection by id, without the excluded fields."""
+    documents = await stack.database(service)[collection].find({}, dict.fromkeys(excluded, 0)).to_list(None)
     return {document["_id"]: document for document in documents}
 
 
-async def until_all_agree(market):
-    async def agree():
-        nonlocal found
-        found = await disagreements(market)
-        return not found
+async def wait_for_agreement(stack):
+    differences: list[Any] = []
 
-    found = []
+    async def is_reached():
+        differences[:] = await find_differences(stack)
+        return not differences
+
     try:
-        await wait_until(agree, 20)
+        await wait_until(is_reached, 20)
     except AssertionError:
-        raise AssertionError(found) from None
+        raise AssertionError(differences) from None
 
 
-async def disagreements(market):
-    """What one service knows of tickets and orders, and another knows otherwise."""
-    found = []
-    tickets, copies = await all_of(market, "tickets", "tickets"), await all_of(market, "orders", "tickets")
-    orders = await all_of(market, "orders", "orders")
-    payments = {p["order_id"]: p for p in (await all_of(market, "payments", "payments")).values()}
-    entries = await all_of(market, "expiration", "entries")
-    held = {}
-    for one in sorted(orders.values(), key=lambda each: each["ticket"]["n"]):
-        holder = one["_id"] if one["status"] in ("created", "complete") else None
-        held[one["ticket"]["id"]] = (holder, one["ticket"]["n"])
+async def find_differences(stack):
+    """The tickets and orders about which the databases of two services disagree."""
+    differences: list[Any] = []
+    tickets, copies = await read_all(stack, "tickets", "tickets"), await read_all(stack, "orders", "tickets")
+    orders = await read_all(stack, "orders", "orders")
+    payments = {p["order_id"]: p for p in (await read_all(stack, "payments", "payments")).values()}
+    entries = await read_all(stack, "expiration", "entries")
+    reservations = {}
+    for order in sorted(orders.values(), key=lambda each: each["ticket"]["n"]):
+        holder = order["_id"] if order["status"] in ("created", "complete") else None
+        reservations[order["ticket"]["id"]] = (holder, order["ticket"]["n"])
     for ticket_id in tickets.keys() | copies.keys():
         ticket, copy = tickets.get(ticket_id), copies.get(ticket_id)
-        same = ticket and copy and all(ticket[f] == copy[f] for f in ("version", "title", "price_cents"))
-        if not same or (ticket["order_id"], ticket["order_n"]) != held.get(ticket_id, (None, 0)):
-            found.append((ticket, copy, held.get(ticket_id)))
+        reservation = reservations.get(ticket_id, (None, 0))
+        if (
+            not (ticket and copy)
+            or any(ticket[name] != copy[name] for name in ("version", "title", "price_cents"))
+            or (ticket["order_id"], ticket["order_n"]) != reservation
+        ):
+            differences.append((ticket, copy, reservation))
     for order_id in orders.keys() | payments.keys() | entries.keys():
-        one, payment, entry = orders.get(order_id), payments.get(order_id), entries.get(order_id)
-        same = one and payment and entry
-        same = same and (one["version"], one["status"]) == (payment["order_version"], payment["order_status"])
-        same = same and one["ticket"]["price_cents"] == payment["amount_cents"]
-        if not same or (one["status"] == "created") != (entry["settled_at"] is None):
-            found.append((one, payment, entry))
-    return found
+        order, payment, entry = orders.get(order_id), payments.get(order_id), entries.get(order_id)
+        if (
+            not (order and payment and entry)
+            or (order["version"], order["status"]) != (payment["order_version"], payment["order_status"])
+            or order["ticket"]["price_cents"] != payment["amount_cents"]
+            or (order["status"] == "created") != (entry["settled_at"] is None)
+        ):
+            differences.append((order, payment, entry))
+    return differences

@@ -1,12 +1,14 @@
 """Accessibility checks with axe, in a wide light window and on a dark phone."""
 
-from axe_playwright_python.base import AXE_SCRIPT
-from playwright.async_api import Page
+from typing import Literal
 
-WIDE = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]
+from playwright.async_api import Page, ViewportSize
+
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 # Sizes differ only in the layout and schemes only in the colours, so two combinations cover all four.
-COMBINATIONS = [(WIDE, "light"), (PHONE, "dark")]
+COMBINATIONS: list[tuple[ViewportSize, Literal["light", "dark"]]] = [(WIDE, "light"), (PHONE, "dark")]
 
 # Without frames: axe cannot access Stripe's. The tests of the stand-in check that frame.
 _FIND_VIOLATIONS = """async () => {

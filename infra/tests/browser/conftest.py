@@ -6,24 +6,20 @@ from typing import Any
 
 import httpx
 import pytest_asyncio
-from market import Market
+from browser.site_pages import open_window
 from playwright.async_api import Browser, Page
-from site_pages import open_window
+from stack_under_test import StackUnderTest, running_stack_under_test
 
 from ticketing_common.testing.browser import launched_for_tests
-from ticketing_local.testing import running_stack
 
 OpenPage = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def site(tmp_path_factory) -> AsyncIterator[Market]:
+async def site(tmp_path_factory) -> AsyncIterator[StackUnderTest]:
     """A running stack with a payment window of one minute; at the end, Stripe's records must match ours."""
-    async with running_stack(tmp_path_factory.mktemp("market"), expiration_window_seconds=60) as stack:
-        market = Market(stack)
-        yield market
-        await market.check_books()
-        await market.close()
+    async with running_stack_under_test(tmp_path_factory.mktemp("stack"), payment_window=60) as stack:
+        yield stack
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -33,14 +29,12 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def open_page(browser: Browser, site: Market) -> AsyncIterator[OpenPage]:
+async def open_page(browser: Browser, site: StackUnderTest) -> AsyncIterator[OpenPage]:
     """Opens windows of visitors, and closes them after the test. Parameters as in `open_window`."""
     async with AsyncExitStack() as windows:
 
         async def open_page(user: httpx.AsyncClient | None = None, **options: Any) -> Page:
-            return await windows.enter_async_context(
-                open_window(browser, site.stack.base_url, user, **options)
-            )
+            return await windows.enter_async_context(open_window(browser, site.base_url, user, **options))
 
         yield open_page
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from market import Market, ordered
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from api_calls import list_ticket, place_order
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, WebError, expect
+from stack_under_test import StackUnderTest
 
 LIVE_UPDATE_MS = 1000
 """Within this time, an action of one visitor shows on the pages of the others."""
 PASSWORD = "correct horse"
-"""The password of everyone signed up by `Market.person`."""
+"""The password of everyone signed up by `StackUnderTest.sign_up`."""
 
 VISA = "4242424242424242"
 DECLINED = "4000000000000002"
@@ -39,8 +40,16 @@ async def open_window(
     context = await browser.new_context(base_url=base_url, **context_options)
     context.set_default_timeout(5000)
     errors: list[str] = []
-    context.on("console", lambda message: _is_problem(message) and errors.append(_describe(message)))
-    context.on("weberror", lambda thrown: errors.append(f"{thrown.page.url}: {thrown.error}"))
+
+    def record_message(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            errors.append(f"{message.page and message.page.url}: {message.text}")
+
+    def record_error(thrown: WebError) -> None:
+        errors.append(f"{thrown.page and thrown.page.url}: {thrown.error}")
+
+    context.on("console", record_message)
+    context.on("weberror", record_error)
     if user:
         await set_session_cookie(context, user)
     try:
@@ -49,14 +58,6 @@ async def open_window(
         assert not unexpected, unexpected
     finally:
         await context.close()
-
-
-def _is_problem(message: ConsoleMessage) -> bool:
-    return message.type in ("error", "warning")
-
-
-def _describe(message: ConsoleMessage) -> str:
-    return f"{message.page and message.page.url}: {message.text}"
 
 
 async def set_session_cookie(context: BrowserContext, user: httpx.AsyncClient) -> None:
@@ -68,13 +69,6 @@ async def set_session_cookie(context: BrowserContext, user: httpx.AsyncClient) -
 async def get_email(user: httpx.AsyncClient) -> str:
     response = await user.get("/api/users/currentuser")
     return str(response.json()["currentUser"]["email"])
-
-
-async def list_ticket(seller: httpx.AsyncClient, title: str, price: float = 19.99) -> str:
-    """Lists a ticket for sale and returns its id."""
-    response = await seller.post("/api/tickets", json={"title": title, "price": price})
-    assert response.status_code == 201, response.text
-    return str(response.json()["id"])
 
 
 @dataclass(frozen=True)
@@ -91,11 +85,11 @@ class Reservation:
         return f"/orders/{self.order_id}"
 
 
-async def reserve_ticket(site: Market, title: str, price: float = 19.99) -> Reservation:
+async def reserve_ticket(site: StackUnderTest, title: str, price: float = 19.99) -> Reservation:
     """Signs up a seller and a buyer; the buyer orders the seller's ticket."""
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, title, price)
-    return Reservation(seller, buyer, ticket_id, (await ordered(buyer, ticket_id))["id"])
+    return Reservation(seller, buyer, ticket_id, (await place_order(buyer, ticket_id))["id"])
 
 
 def ticket_link(page: Page, title: str) -> Locator:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
-from accessibility import check_accessibility
-from market import ordered, until_held
+from api_calls import list_ticket, place_order, wait_for_reservation
+from browser.accessibility import check_accessibility
+from browser.site_pages import button, heading, ticket_link
 from playwright.async_api import expect
-from site_pages import button, heading, list_ticket, ticket_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -19,17 +19,16 @@ CLOCK_FIVE_HOURS_SLOW = "const now = Date.now; Date.now = () => now() - 5 * 3_60
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def short_window_site(site):
     """The site with a payment window of a few seconds."""
-    await site.stack.stop("orders")
-    await site.stack.start("orders", {"EXPIRATION_WINDOW_SECONDS": str(WINDOW_SECONDS)})
+    await site.set_payment_window(WINDOW_SECONDS)
     yield site
-    await site.stack.restart("orders")
+    await site.set_payment_window(60)
 
 
 async def test_order_counts_down_by_the_server_clock_and_expires(open_page, short_window_site):
-    seller, buyer = await short_window_site.person(), await short_window_site.person()
+    seller, buyer = await short_window_site.sign_up(), await short_window_site.sign_up()
     ticket_id = await list_ticket(seller, "Wozzeck, soon for sale again")
-    order = await ordered(buyer, ticket_id)
-    await until_held(buyer, ticket_id, order["id"])
+    order = await place_order(buyer, ticket_id)
+    await wait_for_reservation(buyer, ticket_id, order["id"])
     page, slow_clock_page, ticket_page, front_page = [
         await open_page(user) for user in (buyer, buyer, None, None)
     ]

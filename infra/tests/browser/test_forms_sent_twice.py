@@ -3,16 +3,9 @@
 import asyncio
 
 import pytest
+from api_calls import list_ticket
+from browser.site_pages import PASSWORD, button, fill_account_form, fill_ticket_form, heading, ticket_link
 from playwright.async_api import expect
-from site_pages import (
-    PASSWORD,
-    button,
-    fill_account_form,
-    fill_ticket_form,
-    heading,
-    list_ticket,
-    ticket_link,
-)
 
 from ticketing_common.values.ids import new_id
 
@@ -40,7 +33,7 @@ async def count_accounts(site, email):
 
 
 async def test_form_sent_twice_at_once_lists_one_ticket(open_page, site):
-    page = await open_page(await site.person())
+    page = await open_page(await site.sign_up())
     await page.goto("/tickets/new")
     await fill_ticket_form(page, "Lohengrin", "50")
     first, second = await page.evaluate(SEND_TWICE)
@@ -60,7 +53,7 @@ async def test_sign_up_form_sent_twice_at_once_signs_in_to_one_account(open_page
 
 
 async def test_forms_sent_again_after_a_503_take_effect_once(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Parsifal")
     listing_page, sign_up_page, ticket_page = [
         await open_page(user, allowed_errors=HTTP_503) for user in (seller, None, buyer)
@@ -71,7 +64,7 @@ async def test_forms_sent_again_after_a_503_take_effect_once(open_page, site):
     await sign_up_page.goto("/auth/signup")
     await fill_account_form(sign_up_page, email)
     await ticket_page.goto(f"/tickets/{ticket_id}")
-    site.stack.pause("mongod")
+    site.processes.pause("mongod")
     try:
         await asyncio.gather(
             button(listing_page, "List for sale").click(timeout=SITE_TIMEOUT_MS),
@@ -85,7 +78,7 @@ async def test_forms_sent_again_after_a_503_take_effect_once(open_page, site):
             )
         await expect(ticket_page.get_by_role("main")).to_contain_text("know whether", timeout=SITE_TIMEOUT_MS)
     finally:
-        site.stack.resume("mongod")
+        site.processes.resume("mongod")
     await button(listing_page, "List for sale").click()
     await expect(listing_page.get_by_text("Your ticket is for sale.")).to_be_visible()
     await sign_up_page.get_by_label("Password").fill(PASSWORD)
@@ -105,7 +98,7 @@ async def test_forms_sent_again_after_a_503_take_effect_once(open_page, site):
 
 
 async def test_form_key_reused_with_other_details_is_rejected_and_can_be_sent_again(open_page, site):
-    page = await open_page(await site.person(), allowed_errors=HTTP_400)
+    page = await open_page(await site.sign_up(), allowed_errors=HTTP_400)
     await page.goto("/tickets/new")
     key = await page.locator("[name=form_key]").input_value()
     await fill_ticket_form(page, "Oberon, row 1", "50")

@@ -1,15 +1,16 @@
 """The site can be used without a mouse."""
 
 import pytest
-from keyboard import tab_to
+from api_calls import list_ticket
+from browser.keyboard import tab_to
+from browser.site_pages import PASSWORD, button, card_fields, get_email, heading, ticket_link
 from playwright.async_api import expect
-from site_pages import PASSWORD, button, card_fields, get_email, heading, list_ticket, ticket_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def test_ticket_is_found_and_bought_by_keyboard(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     await list_ticket(seller, "Arabella by keyboard")
     page = await open_page()
     await page.goto("/")
@@ -54,7 +55,7 @@ async def test_ticket_is_found_and_bought_by_keyboard(open_page, site):
 
 
 async def test_tab_leaves_the_card_fields_and_space_on_the_button_pays(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Capriccio by keyboard")
     page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
@@ -75,7 +76,7 @@ async def test_tab_leaves_the_card_fields_and_space_on_the_button_pays(open_page
 
 
 async def test_first_invalid_field_of_a_form_has_the_focus(open_page, site):
-    page = await open_page(await site.person(), allowed_errors="status of 400")
+    page = await open_page(await site.sign_up(), allowed_errors="status of 400")
     await page.goto("/tickets/new")
     await tab_to(page, page.get_by_label("Title"))
     await page.keyboard.press("Enter")
@@ -89,7 +90,7 @@ async def test_first_invalid_field_of_a_form_has_the_focus(open_page, site):
 
 
 async def test_account_menu_opens_and_closes_by_keyboard(open_page, site):
-    page = await open_page(await site.person())
+    page = await open_page(await site.sign_up())
     await page.goto("/")
     menu = page.locator("summary")
     await tab_to(page, menu)
@@ -101,7 +102,7 @@ async def test_account_menu_opens_and_closes_by_keyboard(open_page, site):
 
 
 async def test_focus_moves_to_the_next_ticket_when_more_tickets_load(open_page, site):
-    seller = await site.person()
+    seller = await site.sign_up()
     for number in range(49):
         await list_ticket(seller, f"Keyboard seat {number}")
     page = await open_page()

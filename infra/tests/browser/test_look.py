@@ -4,10 +4,17 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from accessibility import PHONE, check_accessibility
-from market import ordered, pay, refund, until_held, until_status
+from api_calls import (
+    list_ticket,
+    place_order,
+    post_payment,
+    post_refund,
+    wait_for_order_status,
+    wait_for_reservation,
+)
+from browser.accessibility import PHONE, check_accessibility
+from browser.site_pages import button, enter_card, heading, list_row, open_window, ticket_link
 from playwright.async_api import expect
-from site_pages import button, enter_card, heading, list_row, list_ticket, open_window, ticket_link
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -58,22 +65,22 @@ FORMS = [
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def examples(site):
     """Users, and the ids of their tickets and orders in every state."""
-    seller, buyer, newcomer = [await site.person() for _ in range(3)]
+    seller, buyer, newcomer = [await site.sign_up() for _ in range(3)]
     ids = {"free": await list_ticket(seller, LONG_TITLE)}
     for state in ("created", "complete", "cancelled", "failed", "refunded"):
         ticket_id = await list_ticket(seller, f"Gala, {state}", 999_999.99)
-        ids[state] = (await ordered(buyer, ticket_id))["id"]
+        ids[state] = (await place_order(buyer, ticket_id))["id"]
         ids |= {"reserved": ticket_id} if state == "created" else {}
         ids |= {"sold": ticket_id} if state == "complete" else {}
     for state in ("complete", "refunded", "failed"):
-        await pay(buyer, ids[state], "tok_chargeDeclined" if state == "failed" else "tok_visa")
-    await until_status(buyer, ids["refunded"], "complete")
-    await refund(seller, ids["refunded"])
+        await post_payment(buyer, ids[state], "tok_chargeDeclined" if state == "failed" else "tok_visa")
+    await wait_for_order_status(buyer, ids["refunded"], "complete")
+    await post_refund(seller, ids["refunded"])
     await buyer.delete(f"/api/orders/{ids['cancelled']}")
-    await until_status(buyer, ids["complete"], "complete")
-    await until_held(buyer, ids["reserved"], ids["created"])
-    ids["of_another"] = (await ordered(newcomer, await list_ticket(seller, "Gala")))["id"]
-    return {"anonymous": None, "seller": seller, "buyer": buyer, "newcomer": await site.person()}, ids
+    await wait_for_order_status(buyer, ids["complete"], "complete")
+    await wait_for_reservation(buyer, ids["reserved"], ids["created"])
+    ids["of_another"] = (await place_order(newcomer, await list_ticket(seller, "Gala")))["id"]
+    return {"anonymous": None, "seller": seller, "buyer": buyer, "newcomer": await site.sign_up()}, ids
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
@@ -85,9 +92,7 @@ async def open_example(browser, site, examples):
 
         async def open_example(who, path):
             if who not in windows:
-                window = open_window(
-                    browser, site.stack.base_url, users[who], allowed_errors="status of 40[014]"
-                )
+                window = open_window(browser, site.base_url, users[who], allowed_errors="status of 40[014]")
                 windows[who] = await stack.enter_async_context(window)
             await windows[who].goto(path.format(**ids))
             return windows[who]
@@ -148,7 +153,7 @@ async def test_page_follows_the_preferred_colour_scheme(open_page, scheme, is_da
 
 
 async def test_ticket_is_bought_on_a_phone(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     await list_ticket(seller, "Capriccio on the phone")
     page = await open_page(buyer, viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=3)
     await page.goto("/")

@@ -3,10 +3,9 @@
 from contextlib import asynccontextmanager
 
 import pytest
-from accessibility import check_accessibility
-from market import ordered, until_held, until_status
-from playwright.async_api import expect
-from site_pages import (
+from api_calls import list_ticket, place_order, wait_for_order_status, wait_for_reservation
+from browser.accessibility import check_accessibility
+from browser.site_pages import (
     LIVE_UPDATE_MS,
     PASSWORD,
     button,
@@ -17,12 +16,12 @@ from site_pages import (
     fill_ticket_form,
     get_email,
     heading,
-    list_ticket,
     pay_by_card,
     reserve_ticket,
     submit,
     ticket_link,
 )
+from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -34,14 +33,14 @@ RECOVERY_MS = 15_000
 @asynccontextmanager
 async def without(site, *processes):
     for process in processes:
-        await site.stack.kill(process)
+        await site.processes.kill(process)
     yield
     for process in processes:
-        await site.stack.start(process)
+        await site.processes.start(process)
 
 
 async def test_without_tickets_pages_keep_their_input_and_recover(open_page, site):
-    seller = await site.person()
+    seller = await site.sign_up()
     ticket_id = await list_ticket(seller, "Siegfried")
     search_page, ticket_page, listing_page = [
         await open_page(user, allowed_errors=OUTAGE_ERRORS) for user in (None, None, seller)
@@ -67,7 +66,7 @@ async def test_without_tickets_pages_keep_their_input_and_recover(open_page, sit
 
 
 async def test_without_orders_visitors_can_browse_and_buy_later(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Rheingold")
     page, sales_page = [await open_page(user, allowed_errors=OUTAGE_ERRORS) for user in (buyer, seller)]
     async with without(site, "orders"):
@@ -81,15 +80,16 @@ async def test_without_orders_visitors_can_browse_and_buy_later(open_page, site)
         await check_accessibility(sales_page)
     await button(page, "Buy now").click()
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
-    await until_held(buyer, ticket_id, (await buyer.get("/api/orders")).json()["orders"][0]["id"])
+    await wait_for_reservation(buyer, ticket_id, (await buyer.get("/api/orders")).json()["orders"][0]["id"])
     await expect(sales_page.get_by_role("alert")).to_have_count(0, timeout=RECOVERY_MS)
     await expect(sales_page.get_by_text("Earned")).to_be_visible()
 
 
 async def test_without_payments_orders_can_be_cancelled_or_paid_later(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     paths = [
-        f"/orders/{(await ordered(buyer, await list_ticket(seller, 'Palestrina')))['id']}" for _ in range(3)
+        f"/orders/{(await place_order(buyer, await list_ticket(seller, 'Palestrina')))['id']}"
+        for _ in range(3)
     ]
     page = await open_page(buyer, allowed_errors=OUTAGE_ERRORS)
     later_page, cancelled_page = [await page.context.new_page() for _ in range(2)]
@@ -112,7 +112,7 @@ async def test_without_payments_orders_can_be_cancelled_or_paid_later(open_page,
 
 
 async def test_without_auth_signed_in_visitors_can_buy_and_the_sign_in_form_keeps_the_email(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Euryanthe")
     page, sign_in_page = await open_page(buyer), await open_page(allowed_errors=OUTAGE_ERRORS)
     email = await get_email(seller)
@@ -131,7 +131,7 @@ async def test_without_auth_signed_in_visitors_can_buy_and_the_sign_in_form_keep
 
 
 async def test_without_expiration_tickets_can_be_bought(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Martha")
     page = await open_page(buyer)
     async with without(site, "expiration", "worker"):
@@ -142,10 +142,12 @@ async def test_without_expiration_tickets_can_be_bought(open_page, site):
 
 
 async def test_without_the_script_of_stripe_orders_can_be_cancelled_or_paid_later(open_page, site):
-    seller, buyer = await site.person(), await site.person()
-    paths = [f"/orders/{(await ordered(buyer, await list_ticket(seller, 'Undine')))['id']}" for _ in range(2)]
+    seller, buyer = await site.sign_up(), await site.sign_up()
+    paths = [
+        f"/orders/{(await place_order(buyer, await list_ticket(seller, 'Undine')))['id']}" for _ in range(2)
+    ]
     page = await open_page(buyer, allowed_errors=OUTAGE_ERRORS)
-    await site.control("POST", "/_faults", {"kind": "down", "operation": "GET /v3/"})
+    await site.control_stripe("POST", "/_faults", {"kind": "down", "operation": "GET /v3/"})
     try:
         await page.goto(paths[0])
         await expect(page.get_by_role("alert")).to_contain_text("be loaded")
@@ -157,7 +159,7 @@ async def test_without_the_script_of_stripe_orders_can_be_cancelled_or_paid_late
         await button(cancelled_page, "Cancel order").click()
         await expect(heading(cancelled_page, "Order cancelled")).to_be_visible()
     finally:
-        await site.control("DELETE", "/_faults")
+        await site.control_stripe("DELETE", "/_faults")
     await button(page, "Try again").click()
     await pay_by_card(page)
     await expect(heading(page, "yours")).to_be_visible()
@@ -175,7 +177,7 @@ async def test_open_pages_keep_working_while_the_site_is_down(open_page, site):
         await list_ticket(reservation.seller, "Zar und Zimmermann")
         await expect(ticket_link(front_page, "Zar und Zimmermann")).to_be_visible(timeout=LIVE_UPDATE_MS)
         await submit(page, button(page, "Pay $"))
-        await until_status(reservation.buyer, reservation.order_id, "complete")
+        await wait_for_order_status(reservation.buyer, reservation.order_id, "complete")
         await expect(heading(page, "Pay for your ticket")).to_be_visible()
     await expect(heading(page, "yours")).to_be_visible(timeout=RECOVERY_MS)
     await ticket_link(front_page, "Zar und Zimmermann").click()

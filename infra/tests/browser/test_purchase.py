@@ -3,9 +3,8 @@
 import asyncio
 
 import pytest
-from market import ordered, until_held, until_status
-from playwright.async_api import expect
-from site_pages import (
+from api_calls import list_ticket, place_order, wait_for_order_status, wait_for_reservation
+from browser.site_pages import (
     DECLINED,
     INSUFFICIENT_FUNDS,
     LIVE_UPDATE_MS,
@@ -17,12 +16,12 @@ from site_pages import (
     fill_ticket_form,
     heading,
     list_row,
-    list_ticket,
     pay_by_card,
     reserve_ticket,
     submit,
     ticket_link,
 )
+from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -30,7 +29,7 @@ HTTP_400 = "status of 400"
 
 
 async def test_listed_ticket_appears_to_two_buyers_and_one_of_them_buys_it(open_page, site):
-    seller, anne, ben = [await site.person() for _ in range(3)]
+    seller, anne, ben = [await site.sign_up() for _ in range(3)]
     sellers_page, annes_page, bens_page = [await open_page(user) for user in (seller, anne, ben)]
     for page in (annes_page, bens_page):
         await page.goto("/")
@@ -75,10 +74,10 @@ async def test_listed_ticket_appears_to_two_buyers_and_one_of_them_buys_it(open_
 
 
 async def test_ticket_of_a_cancelled_order_can_be_bought_by_a_waiting_visitor(open_page, site):
-    seller, anne, ben = [await site.person() for _ in range(3)]
+    seller, anne, ben = [await site.sign_up() for _ in range(3)]
     ticket_id = await list_ticket(seller, "Elektra")
-    order_id = (await ordered(anne, ticket_id))["id"]
-    await until_held(anne, ticket_id, order_id)
+    order_id = (await place_order(anne, ticket_id))["id"]
+    await wait_for_reservation(anne, ticket_id, order_id)
     annes_page, bens_page, front_page = await open_page(anne), await open_page(ben), await open_page()
     await annes_page.goto(f"/orders/{order_id}")
     await bens_page.goto(f"/tickets/{ticket_id}")
@@ -100,7 +99,7 @@ async def test_ticket_of_a_cancelled_order_can_be_bought_by_a_waiting_visitor(op
     ("card", "reason"), [(DECLINED, "declined"), (INSUFFICIENT_FUNDS, "insufficient funds")]
 )
 async def test_refused_card_shows_the_reason_and_another_card_can_be_used(open_page, site, card, reason):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Salome")
     page = await open_page(buyer, allowed_errors=HTTP_400)
     await page.goto(f"/tickets/{ticket_id}")
@@ -109,7 +108,7 @@ async def test_refused_card_shows_the_reason_and_another_card_can_be_used(open_p
     await expect(heading(page, "The payment failed")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text(reason)
     await expect(page.get_by_role("main")).to_contain_text("nothing was charged")
-    await until_held(buyer, ticket_id, None)
+    await wait_for_reservation(buyer, ticket_id, None)
     await page.get_by_role("link", name="Back to the ticket").click()
     await button(page, "Buy now").click()
     await pay_by_card(page, VISA)
@@ -122,7 +121,7 @@ async def test_mistyped_card_number_is_rejected_before_anything_is_sent(open_pag
     await page.goto(reservation.order_path)
     await pay_by_card(page, "4242424242424241")
     await expect(page.get_by_role("alert")).to_contain_text("card number")
-    order = await until_status(reservation.buyer, reservation.order_id, "created")
+    order = await wait_for_order_status(reservation.buyer, reservation.order_id, "created")
     assert order["status"] == "created"
     await enter_card(page)
     await expect(page.get_by_role("alert")).to_be_hidden()
@@ -131,7 +130,7 @@ async def test_mistyped_card_number_is_rejected_before_anything_is_sent(open_pag
 
 
 async def test_double_click_makes_one_order_and_one_payment(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Rusalka")
     page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
@@ -139,19 +138,18 @@ async def test_double_click_makes_one_order_and_one_payment(open_page, site):
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
     orders = (await buyer.get("/api/orders")).json()["orders"]
     assert len(orders) == 1
-    payments = []
-    page.on(
-        "request", lambda r: r.method == "POST" and r.url.endswith("/api/payments") and payments.append(r)
-    )
+    requests = []
+    page.on("request", requests.append)
     await enter_card(page)
     await button(page, "Pay $").dblclick()
     await expect(heading(page, "yours")).to_be_visible()
+    payments = [each for each in requests if each.method == "POST" and each.url.endswith("/api/payments")]
     assert len(payments) == 1
-    assert (await site.intent_of(orders[0]["id"])).amount == 1999
+    assert (await site.find_intent(orders[0]["id"])).amount == 1999
 
 
 async def test_back_button_shows_no_form_after_payment(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Jenufa")
     page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
@@ -194,4 +192,4 @@ async def test_refund_shows_to_seller_and_buyer_and_frees_the_ticket(open_page, 
     await page.reload()
     await expect(heading(page, "Refunded")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text("$120.00")
-    await until_held(reservation.buyer, reservation.ticket_id, None)
+    await wait_for_reservation(reservation.buyer, reservation.ticket_id, None)

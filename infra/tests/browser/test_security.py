@@ -4,18 +4,17 @@ from html.parser import HTMLParser
 
 import pytest
 import pytest_asyncio
-from market import ordered, until_held
-from playwright.async_api import expect
-from site_pages import (
+from api_calls import list_ticket, place_order, wait_for_reservation
+from browser.site_pages import (
     PASSWORD,
     button,
     expect_live,
     fill_account_form,
     get_email,
     heading,
-    list_ticket,
     ticket_link,
 )
+from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -45,11 +44,11 @@ PAGES = [
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def hostile_tickets(site):
     """A user with a ticket for sale and an order of another, both with a hostile title; and their ids."""
-    user = await site.person()
+    user = await site.sign_up()
     ticket_id = await list_ticket(user, HOSTILE_TITLE)
     ordered_id = await list_ticket(user, HOSTILE_TITLE)
-    order_id = (await ordered(user, ordered_id))["id"]
-    await until_held(user, ordered_id, order_id)
+    order_id = (await place_order(user, ordered_id))["id"]
+    await wait_for_reservation(user, ordered_id, order_id)
     return user, {"ticket_id": ticket_id, "order_id": order_id}
 
 
@@ -118,12 +117,10 @@ async def test_title_is_shown_as_text_only(open_page, site, hostile_tickets):
 
 
 async def test_form_on_another_site_is_rejected(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Der Vampyr")
     page = await open_page(buyer, allowed_errors="status of 403")
-    form = (
-        f'<form method="post" action="{site.stack.base_url}/tickets/{ticket_id}"><button>Win!</button></form>'
-    )
+    form = f'<form method="post" action="{site.base_url}/tickets/{ticket_id}"><button>Win!</button></form>'
     await page.route("http://evil.example/", lambda route: route.fulfill(body=form, content_type="text/html"))
     await page.goto("http://evil.example/")
     await button(page, "Win!").click()
@@ -156,13 +153,13 @@ async def test_sign_in_does_not_redirect_to_another_site(site, hostile_tickets, 
 
 
 async def test_session_cookie_is_not_readable_by_scripts(open_page, site):
-    user = await site.person()
+    user = await site.sign_up()
     page = await open_page()
     await page.goto("/auth/signin?next=//evil.example")
     await fill_account_form(page, await get_email(user))
     await button(page, "Sign in").click()
     await expect(page.get_by_role("link", name="Sales")).to_be_visible()
-    assert page.url == f"{site.stack.base_url}/"
+    assert page.url == f"{site.base_url}/"
     [cookie] = await page.context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("session", True, "Lax")
     assert await page.evaluate("document.cookie") == ""

@@ -1,20 +1,19 @@
 """When a session ends in the middle of an action, the visitor signs in and continues there."""
 
 import pytest
-from market import until_status
-from playwright.async_api import expect
-from site_pages import (
+from api_calls import list_ticket, wait_for_order_status
+from browser.site_pages import (
     button,
     enter_card,
     fill_account_form,
     fill_ticket_form,
     get_email,
     heading,
-    list_ticket,
     pay_by_card,
     reserve_ticket,
     set_session_cookie,
 )
+from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -28,7 +27,7 @@ async def sign_in(page, user):
 
 
 async def test_ticket_form_keeps_its_input_across_sign_in(open_page, site):
-    seller = await site.person()
+    seller = await site.sign_up()
     page = await open_page(seller)
     await page.goto("/tickets/new")
     await fill_ticket_form(page, "Daphne & Elektra: 50% off?", "35.5")
@@ -42,7 +41,7 @@ async def test_ticket_form_keeps_its_input_across_sign_in(open_page, site):
 
 
 async def test_buyer_returns_to_the_ticket_after_sign_in(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Intermezzo")
     page = await open_page(buyer)
     await page.goto(f"/tickets/{ticket_id}")
@@ -63,7 +62,7 @@ async def test_paying_buyer_returns_to_the_order_after_sign_in(open_page, site):
     await sign_in(page, reservation.buyer)
     await pay_by_card(page)
     await expect(heading(page, "yours")).to_be_visible()
-    assert (await site.intent_of(reservation.order_id)).amount == 1999
+    assert (await site.find_intent(reservation.order_id)).amount == 1999
 
 
 async def test_open_order_page_redirects_to_sign_in_when_the_session_ends(open_page, site):
@@ -75,12 +74,12 @@ async def test_open_order_page_redirects_to_sign_in_when_the_session_ends(open_p
     await sign_in(page, reservation.buyer)
     await button(page, "Cancel order").click()
     await expect(heading(page, "Order cancelled")).to_be_visible()
-    await until_status(reservation.buyer, reservation.order_id, "cancelled")
+    await wait_for_order_status(reservation.buyer, reservation.order_id, "cancelled")
 
 
 async def test_pages_of_another_user_are_not_shown(open_page, site):
     reservation = await reserve_ticket(site, "Salome, somebody else's")
-    other = await site.person()
+    other = await site.sign_up()
     page = await open_page(other, allowed_errors=HTTP_401)
     for path in (reservation.order_path, f"/tickets/{reservation.ticket_id}/edit"):
         response = await page.goto(path)
@@ -91,7 +90,7 @@ async def test_pages_of_another_user_are_not_shown(open_page, site):
 
 
 async def test_back_button_shows_no_private_page_after_sign_out(open_page, site):
-    user = await site.person()
+    user = await site.sign_up()
     page = await open_page(user)
     await page.goto("/orders")
     await expect(heading(page, "Your orders")).to_be_visible()

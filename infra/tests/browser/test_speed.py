@@ -1,8 +1,10 @@
 """Page weight, layout shifts and the time of the first paint."""
 
+from functools import partial
+
 import pytest
+from api_calls import list_ticket
 from playwright.async_api import expect
-from site_pages import list_ticket
 
 from ticketing_common.testing import wait_until
 
@@ -24,7 +26,7 @@ TRANSFERRED_BYTES = """() => ["navigation", "resource"]
 
 @pytest.mark.parametrize("path", ["/", "/tickets/{id}"])
 async def test_first_visit_is_small_and_fast_and_has_no_layout_shift(open_page, site, path):
-    seller = await site.person()
+    seller = await site.sign_up()
     for number in range(48):
         ticket_id = await list_ticket(seller, f"Opera {number}, stalls, row F")
     paint_times = []
@@ -32,7 +34,7 @@ async def test_first_visit_is_small_and_fast_and_has_no_layout_shift(open_page, 
         page = await open_page()
         await page.add_init_script(OBSERVE_PERFORMANCE)
         await page.goto(path.format(id=ticket_id))
-        await wait_until(lambda page=page: page.evaluate("window.paintedAt"))
+        await wait_until(partial(page.evaluate, "window.paintedAt"))
         await expect(page.get_by_role("heading", level=1)).to_be_visible()
         await page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
         assert await page.evaluate(TRANSFERRED_BYTES) < 100_000
@@ -42,7 +44,7 @@ async def test_first_visit_is_small_and_fast_and_has_no_layout_shift(open_page, 
 
 
 async def test_second_page_transfers_only_the_page_itself(open_page, site):
-    ticket_id = await list_ticket(await site.person(), "Opera")
+    ticket_id = await list_ticket(await site.sign_up(), "Opera")
     page = await open_page()
     await page.goto("/")
     await page.goto(f"/tickets/{ticket_id}")

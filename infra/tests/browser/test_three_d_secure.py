@@ -1,9 +1,8 @@
 """Cards that require 3-D Secure: the bank's dialog over the order page."""
 
 import pytest
-from market import until_held, until_status
-from playwright.async_api import expect
-from site_pages import (
+from api_calls import wait_for_order_status, wait_for_reservation
+from browser.site_pages import (
     REQUIRES_3D_SECURE,
     button,
     card_fields,
@@ -12,6 +11,7 @@ from site_pages import (
     pay_by_card,
     reserve_ticket,
 )
+from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -37,7 +37,7 @@ async def test_confirmed_payment_completes_the_order(open_page, site):
     reservation, page = await open_bank_dialog(open_page, site)
     await bank_dialog(page).get_by_role("button", name="Complete").click()
     await expect(heading(page, "yours")).to_be_visible()
-    await until_status(reservation.buyer, reservation.order_id, "complete")
+    await wait_for_order_status(reservation.buyer, reservation.order_id, "complete")
 
 
 @pytest.mark.parametrize("dialog_button", ["Fail", "Cancel"])
@@ -46,14 +46,14 @@ async def test_unconfirmed_payment_shows_the_reason_and_frees_the_ticket(open_pa
     await bank_dialog(page).get_by_role("button", name=dialog_button).click()
     await expect(heading(page, "The payment failed")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text("unable to authenticate")
-    await until_held(reservation.buyer, reservation.ticket_id, None)
+    await wait_for_reservation(reservation.buyer, reservation.ticket_id, None)
 
 
 async def test_escape_cancels_the_dialog(open_page, site):
     reservation, page = await open_bank_dialog(open_page, site)
     await page.keyboard.press("Escape")
     await expect(heading(page, "The payment failed")).to_be_visible()
-    await until_held(reservation.buyer, reservation.ticket_id, None)
+    await wait_for_reservation(reservation.buyer, reservation.ticket_id, None)
 
 
 async def test_payment_is_confirmed_by_keyboard(open_page, site):
@@ -76,4 +76,4 @@ async def test_cancelling_the_order_in_another_tab_closes_the_dialog(open_page, 
     await button(other_tab, "Cancel order").click()
     await expect(heading(other_tab, "Order cancelled")).to_be_visible()
     await expect(heading(page, "Order cancelled")).to_be_visible()
-    await until_held(reservation.buyer, reservation.ticket_id, None)
+    await wait_for_reservation(reservation.buyer, reservation.ticket_id, None)

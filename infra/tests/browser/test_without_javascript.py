@@ -2,9 +2,8 @@
 
 import pytest
 import pytest_asyncio
-from market import ordered
-from playwright.async_api import expect
-from site_pages import (
+from api_calls import list_ticket, place_order
+from browser.site_pages import (
     PASSWORD,
     button,
     fill_account_form,
@@ -12,9 +11,9 @@ from site_pages import (
     get_email,
     heading,
     list_row,
-    list_ticket,
     ticket_link,
 )
+from playwright.async_api import expect
 
 from ticketing_common.values.ids import new_id
 
@@ -31,7 +30,7 @@ async def page(open_page):
 
 async def test_search_works_and_the_next_page_is_a_link(open_page, site):
     page = await open_page(java_script_enabled=False)
-    seller = await site.person()
+    seller = await site.sign_up()
     for number in range(50):
         await list_ticket(seller, f"Plain opera {number}")
     await page.goto("/")
@@ -64,7 +63,7 @@ async def test_visitor_signs_up_after_an_invalid_password_and_signs_out(page):
 
 
 async def test_visitor_signs_in_after_a_wrong_password_and_returns(page, site):
-    user = await site.person()
+    user = await site.sign_up()
     await page.goto("/orders")
     await fill_account_form(page, await get_email(user), "wrong password")
     await button(page, "Sign in").click()
@@ -75,7 +74,7 @@ async def test_visitor_signs_in_after_a_wrong_password_and_returns(page, site):
 
 
 async def test_ticket_is_listed_and_edited(open_page, site):
-    page = await open_page(await site.person(), java_script_enabled=False, allowed_errors=HTTP_400_OR_404)
+    page = await open_page(await site.sign_up(), java_script_enabled=False, allowed_errors=HTTP_400_OR_404)
     await page.goto("/tickets/new")
     await fill_ticket_form(page, "Plain listing", "nothing")
     await button(page, "List for sale").click()
@@ -96,7 +95,7 @@ async def test_ticket_is_listed_and_edited(open_page, site):
 
 
 async def test_ticket_is_ordered_and_the_order_is_cancelled(open_page, site):
-    seller, buyer = await site.person(), await site.person()
+    seller, buyer = await site.sign_up(), await site.sign_up()
     ticket_id = await list_ticket(seller, "Plain purchase")
     page = await open_page(buyer, java_script_enabled=False)
     await page.goto(f"/tickets/{ticket_id}")
@@ -112,10 +111,10 @@ async def test_ticket_is_ordered_and_the_order_is_cancelled(open_page, site):
 
 
 async def test_second_buyer_gets_a_message_that_the_ticket_is_taken(open_page, site):
-    seller, anne, ben = [await site.person() for _ in range(3)]
+    seller, anne, ben = [await site.sign_up() for _ in range(3)]
     ticket_id = await list_ticket(seller, "Plain race")
     page = await open_page(ben, java_script_enabled=False, allowed_errors=HTTP_400_OR_404)
     await page.goto(f"/tickets/{ticket_id}")
-    await ordered(anne, ticket_id)
+    await place_order(anne, ticket_id)
     await button(page, "Buy now").click()
     await expect(page.get_by_role("alert")).to_contain_text("Somebody else was faster")
