@@ -21,7 +21,7 @@ up: venv ## run everything on http://localhost:8000 (PORT, DATA_DIR, EXPIRATION_
 demo: venv ## in a second shell: list, order, pay, decline, refund and expire a ticket
 	@$(BIN)/python -P -m ticketing_local.demo
 
-bench: venv ## benchmark each route against a minimal baseline, six minutes (ROUND_SECONDS, DOCUMENTS, WORKERS=2)
+bench: venv ## benchmark each route against a minimal baseline, about eight minutes (ROUND_SECONDS, DOCUMENTS, WORKERS=2)
 	@$(BIN)/python -P -m ticketing_bench.command
 
 chaos: venv ## test the promises under load while processes are killed (SECONDS, SEED, OLD=other checkout, GUARD=all: negative controls)

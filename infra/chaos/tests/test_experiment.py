@@ -19,6 +19,7 @@ async def test_users_and_faults_violate_no_invariant(tmp_path):
     assert len(snapshot.orders) > 20
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("guard", "invariant"),
     [
