@@ -62,6 +62,38 @@ async def test_stop_interrupts_the_back_off(monkeypatch):
     await asyncio.wait_for(repeating, 5)
 
 
+async def test_back_off_starts_again_after_a_step_that_succeeded(monkeypatch):
+    monkeypatch.setattr(background, "_SHORTEST_BACK_OFF", 0.01)
+    delays = []
+    monkeypatch.setattr(background.log, "exception", lambda *_, seconds, **__: delays.append(seconds))
+    stopping, results = asyncio.Event(), [RuntimeError(), RuntimeError(), None, RuntimeError()]
+
+    async def step():
+        result = results.pop(0)
+        if not results:
+            stopping.set()
+        if result:
+            raise result
+
+    await asyncio.wait_for(repeat(step, stopping, name="recovered"), 20)
+    assert delays == [0.01, 0.02, 0.01]
+
+
+async def test_back_off_is_at_most_the_given_one(monkeypatch):
+    monkeypatch.setattr(background, "_SHORTEST_BACK_OFF", 0.01)
+    delays = []
+    monkeypatch.setattr(background.log, "exception", lambda *_, seconds, **__: delays.append(seconds))
+    stopping = asyncio.Event()
+
+    async def fail():
+        if len(delays) == 3:
+            stopping.set()
+        raise RuntimeError("a bug")
+
+    await asyncio.wait_for(repeat(fail, stopping, name="capped", longest_back_off=0.02), 20)
+    assert delays == [0.01, 0.02, 0.02, 0.02]
+
+
 async def test_outage_is_logged_once_retried_at_the_same_pace_and_not_counted_as_a_failure(monkeypatch):
     monkeypatch.setattr(background, "_SHORTEST_BACK_OFF", 60.0)  # a back-off would exceed the time-out below
     stopping, starts, warnings = asyncio.Event(), [], []
@@ -81,8 +113,8 @@ async def test_outage_is_logged_once_retried_at_the_same_pace_and_not_counted_as
     assert len(starts) == 6
     assert all(second - first >= 0.05 for first, second in pairwise(starts))
     assert warnings == [
-        {"job": "waiting", "reason": "first outage"},
-        {"job": "waiting", "reason": "second outage"},
+        {"job": "waiting", "reason": "ConnectionError('first outage')"},
+        {"job": "waiting", "reason": "ConnectionError('second outage')"},
     ]
     assert count_failures("waiting") is None
 

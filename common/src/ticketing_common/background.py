@@ -17,6 +17,8 @@ T = TypeVar("T")
 _SHORTEST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 60.0
 """Seconds."""
+_LOG_OUTAGE_EVERY = 60.0
+"""Seconds."""
 _CANCEL_AGAIN_EVERY = 0.1
 """Seconds."""
 
@@ -30,33 +32,36 @@ async def repeat(
     name: str,
     every: Callable[[], float] = lambda: 0.0,
     outages: tuple[type[Exception], ...] = (),
+    longest_back_off: float | None = None,
 ) -> None:
     """Call `step` until `stopping` is set, with `every()` seconds between two calls.
 
-    `outages`: the errors of a dependency that is down. They are logged when an outage begins, and the step is
-    called again at the same pace. Any other error is logged with its traceback, counted in
-    `ticketing_background_job_failures_total`, and retried with a back-off from 1 to 60 s: a process never
-    serves HTTP without its background work.
+    `outages`: the errors of a dependency that is down. The step is called again at the same pace, and the
+    error is logged once a minute. Any other error is logged with its traceback, counted in
+    `ticketing_background_job_failures_total`, and retried with a back-off from 1 to 60 s, or to
+    `longest_back_off`: a process never serves HTTP without its background work.
     """
+    longest = longest_back_off or _LONGEST_BACK_OFF
     back_off = _SHORTEST_BACK_OFF
-    is_outage = False
+    outage_logged_at = float("-inf")
     while not stopping.is_set():
         started = time.monotonic()
         pause = every()
         try:
             await step()
-            is_outage = False
+            back_off = _SHORTEST_BACK_OFF
+            outage_logged_at = float("-inf")
         except outages as error:
-            if not is_outage:
-                log.warning("waiting for a dependency", job=name, reason=str(error)[:200])
-            is_outage = True
+            if started - outage_logged_at > _LOG_OUTAGE_EVERY:
+                log.warning("waiting for a dependency", job=name, reason=repr(error)[:200])
+                outage_logged_at = started
         except Exception:
-            if time.monotonic() - started > _LONGEST_BACK_OFF:  # it had recovered
+            if time.monotonic() - started > longest:  # it had recovered
                 back_off = _SHORTEST_BACK_OFF
             log.exception("background job failed, restarting it", job=name, seconds=back_off)
             JOB_FAILURES.labels(name).inc()
             pause = back_off
-            back_off = min(2 * back_off, _LONGEST_BACK_OFF)
+            back_off = min(2 * back_off, longest)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), pause)
 

@@ -225,7 +225,7 @@ async def test_database_whose_files_cannot_be_read_back_is_not_dumped(
         path = folder / "things.bson.gz"
         path.write_bytes(path.read_bytes()[:-10])
 
-    monkeypatch.setattr(backup_files, "sync", truncate)
+    monkeypatch.setattr(backup_files, "sync_files", truncate)
     with pytest.raises(BackupError, match="nothing was dumped"):
         await dump({"auth": mongo_uri}, tmp_path, 14)
     assert "auth: not dumped: things was not written correctly: " in capsys.readouterr().err

@@ -119,7 +119,13 @@ class Listener:
         until_cancelled = asyncio.Event()
         jobs = [
             repeat(self._measure, until_cancelled, name="Listener.measure", every=lambda: _MEASURE_EVERY),
-            repeat(self._extend, until_cancelled, name="Listener.extend", every=lambda: _EXTEND_EVERY),
+            repeat(
+                self._extend,
+                until_cancelled,
+                name="Listener.extend",
+                every=lambda: _EXTEND_EVERY,
+                longest_back_off=_EXTEND_EVERY,  # the consumer's ack_wait is twice that
+            ),
         ]
         tasks = [asyncio.create_task(job) for job in jobs]
         try:

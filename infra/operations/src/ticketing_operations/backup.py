@@ -101,7 +101,7 @@ async def _dump_collections(database: Database, into: Path) -> DumpedDatabase:
                 batches = database[name].find_raw_batches({}, batch_size=_READ_BATCH, session=session)
                 async for batch in batches:
                     file.write(batch)
-    backup_files.sync(into)
+    backup_files.sync_files(into)
     return DumpedDatabase(
         snapshot=is_replica_set,
         collections={each["name"]: backup_files.read_back(into, each["name"]) for each in collections},

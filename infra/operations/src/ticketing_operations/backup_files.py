@@ -87,7 +87,7 @@ def complete_dump(part: Path, manifest: Manifest) -> Path:
         raise BackupError("nothing was dumped")
     with (part / "manifest.json").open("x") as file:
         file.write(manifest.model_dump_json(indent=1))
-    sync(part)
+    sync_files(part)
     dump = part.rename(part.with_suffix(""))
     sync(dump.parent)
     return dump
@@ -112,14 +112,19 @@ def write_metadata(database: Path, collection: str, metadata: Mapping[str, Any])
         file.write(text.encode())
 
 
-def sync(folder: Path) -> None:
+def sync_files(folder: Path) -> None:
     """Waits until the folder and what is directly in it are on disk."""
     for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the list of a folder's entries, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _list_dumps(folder: Path) -> list[Path]:

@@ -107,6 +107,7 @@ class _Worker:
             name="settlement.renew_leases",
             every=lambda: _INTERVAL,
             outages=MONGO_UNAVAILABLE,
+            longest_back_off=_INTERVAL,  # a lease lasts three seconds
         )
 
     async def _renew_leases(self) -> None:
