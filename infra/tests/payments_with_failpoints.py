@@ -43,7 +43,7 @@ def add_failpoints_to_writes() -> None:
         die_at(f"written:{changed.status}")
         return changed
 
-    Payments.change = change_with_failpoint  # type: ignore[method-assign]
+    Payments.change = change_with_failpoint  # type: ignore[method-assign, assignment]
 
 
 for name in ("create", "confirm", "capture", "void", "refund"):

@@ -1,7 +1,7 @@
-"""Runs the services' own coroutines one step at a time, on collections in memory and with a clock of its own.
+"""Runs coroutines of the services one step at a time, on collections in memory and with a simulated clock.
 
-Every call to a store or to Stripe is a step: between any two of them somebody else may take a turn, and the
-process may die at each. So a test decides every interleaving, and can repeat it.
+Every call to a store or to Stripe is a step. Between two steps another task may run, or the task may die. So
+a test decides every interleaving and can repeat it.
 """
 
 import functools
@@ -22,24 +22,24 @@ from ticketing_common.messaging.arrivals import Arrivals
 
 @types.coroutine
 def pause() -> Generator[None, Any, Any]:
-    """Wait for one's turn; returns what the step was told of the network, None when all is well."""
+    """Ends a step. Returns the network fault of the next one, None if there is none."""
     return (yield)
 
 
-class Process:
-    """Something under way in a service: a request, an event's handler, a sweep."""
+class Task:
+    """A request, the handler of an event or a background job, between two of its steps."""
 
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self._work = work
-        self._begun = False
+        self._has_started = False
 
-    def step(self, trouble: str | None = None) -> bool:
-        """Go on to the next call; returns whether there is one. Raises what the work raises."""
+    def step(self, fault: str | None = None) -> bool:
+        """Runs until the next call. Returns whether there is one. Raises what the work raises."""
         try:
-            self._work.send(trouble if self._begun else None)
+            self._work.send(fault if self._has_started else None)
         except StopIteration:
             return False
-        self._begun = True
+        self._has_started = True
         return True
 
     def kill(self) -> None:
@@ -47,12 +47,15 @@ class Process:
 
 
 class Collection:
-    """The calls that Documents makes, each of which happens at once or not at all."""
+    """The methods of a MongoDB collection that Documents calls. Each write is atomic.
 
-    def __init__(self, unique: tuple[str, ...], written: Callable[[dict[str, Any]], None]) -> None:
+    `unique` are the fields of a unique index. `on_write` is called with every written document.
+    """
+
+    def __init__(self, unique: tuple[str, ...], on_write: Callable[[dict[str, Any]], None]) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
         self._unique = unique
-        self._written = written
+        self._on_write = on_write
 
     def with_options(self, **_: object) -> Self:
         return self
@@ -61,36 +64,37 @@ class Collection:
         self, criteria: dict[str, Any], projection: object = None, sort: list[tuple[str, int]] | None = None
     ) -> dict[str, Any] | None:
         await pause()
-        found = [d for d in self.documents.values() if fits(d, criteria)]
+        found = [d for d in self.documents.values() if matches(d, criteria)]
         for name, direction in sort or []:
             found.sort(key=lambda d: _value(d, name), reverse=direction < 0)
         return {k: v for k, v in found[0].items() if k != "outbox"} if found else None
 
     async def insert_one(self, document: dict[str, Any]) -> None:
         await pause()
-        claim = {name: _value(document, name) for name in self._unique}
+        indexed = {name: _value(document, name) for name in self._unique}
         if document["_id"] in self.documents or (
-            claim and any(fits(d, claim) for d in self.documents.values())
+            indexed and any(matches(d, indexed) for d in self.documents.values())
         ):
-            raise DuplicateKeyError("taken")
-        self._keep(document)
-        await pause()  # what dies here has written, and does not know it
+            raise DuplicateKeyError("duplicate")
+        self._write(document)
+        await pause()  # a task that dies here does not learn that the write took effect
 
     async def update_one(
         self, criteria: dict[str, Any], update: dict[str, Any], upsert: bool = False
     ) -> SimpleNamespace:
         await pause()
-        before = next((d for d in self.documents.values() if fits(d, criteria)), criteria if upsert else None)
+        before = self._find(criteria) or (criteria if upsert else None)
         if before is not None:
-            told = update.get("$push", {}).get("outbox", {}).get("$each", [])
-            self._keep(before | update.get("$setOnInsert", {}) | update.get("$set", {}) | {"outbox": told})
+            fields = update.get("$setOnInsert", {}) | update.get("$set", {})
+            entries = update.get("$push", {}).get("outbox", {}).get("$each", [])
+            self._write(before | fields | {"outbox": entries})
         await pause()
         return SimpleNamespace(matched_count=int(before is not None))
 
     async def update_many(self, criteria: dict[str, Any], update: dict[str, Any]) -> None:
         await pause()
-        for document in [d for d in self.documents.values() if fits(d, criteria)]:
-            self._keep(document | update["$set"] | {"outbox": []})
+        for document in [d for d in self.documents.values() if matches(d, criteria)]:
+            self._write(document | update["$set"] | {"outbox": []})
         await pause()
 
     async def find_one_and_update(
@@ -100,19 +104,22 @@ class Collection:
         projection: object = None,
         upsert: bool = False,
     ) -> dict[str, Any] | None:
-        """Returns the document before."""
+        """Returns the document as it was before."""
         await pause()
-        before = next((d for d in self.documents.values() if fits(d, criteria)), None)
+        before = self._find(criteria)
         if before is None and upsert and criteria["_id"] in self.documents:
-            raise DuplicateKeyError("taken")
+            raise DuplicateKeyError("duplicate")
         if before is not None or upsert:
-            self._keep((before or {}) | update["$set"])
+            self._write((before or {}) | update["$set"])
         await pause()
         return before and dict(before)
 
-    def _keep(self, document: dict[str, Any]) -> None:
+    def _find(self, criteria: dict[str, Any]) -> dict[str, Any] | None:
+        return next((d for d in self.documents.values() if matches(d, criteria)), None)
+
+    def _write(self, document: dict[str, Any]) -> None:
         self.documents[document["_id"]] = document
-        self._written(document)
+        self._on_write(document)
 
 
 def _value(document: dict[str, Any], name: str) -> Any:
@@ -121,18 +128,18 @@ def _value(document: dict[str, Any], name: str) -> Any:
     return document
 
 
-def fits(document: dict[str, Any], criteria: dict[str, Any]) -> bool:
-    return all(_fits_one(document, name, wanted) for name, wanted in criteria.items())
+def matches(document: dict[str, Any], criteria: dict[str, Any]) -> bool:
+    return all(_field_matches(document, name, expected) for name, expected in criteria.items())
 
 
-def _fits_one(document: dict[str, Any], name: str, wanted: Any) -> bool:
+def _field_matches(document: dict[str, Any], name: str, expected: Any) -> bool:
     if name == "$or":
-        return any(fits(document, each) for each in wanted)
-    if isinstance(wanted, dict) and "$exists" in wanted:  # an outbox here is never so long
-        return not wanted["$exists"]
-    if isinstance(wanted, dict) and "$lt" in wanted:
-        return bool(_value(document, name) < wanted["$lt"])
-    return bool(_value(document, name) == wanted)
+        return any(matches(document, each) for each in expected)
+    if isinstance(expected, dict) and "$exists" in expected:  # the outbox never reaches its limit here
+        return not expected["$exists"]
+    if isinstance(expected, dict) and "$lt" in expected:
+        return bool(_value(document, name) < expected["$lt"])
+    return bool(_value(document, name) == expected)
 
 
 class Clock:
@@ -142,11 +149,11 @@ class Clock:
     def now(self) -> datetime:
         return self.time
 
-    def pass_by(self, duration: timedelta) -> None:
+    def advance(self, duration: timedelta) -> None:
         self.time += duration
 
 
-_ASK_THE_TIME = (
+_MODULES_WITH_CLOCK = (
     "orders.handlers",
     "expiration.handlers",
     "orders.use_cases",
@@ -158,38 +165,38 @@ _ASK_THE_TIME = (
 
 
 @contextmanager
-def simulated(clock: Clock, alarm: Callable[..., None]) -> Iterator[None]:
-    """Takes from the services what only a running event loop gives: the time, and waiting for it."""
+def patched_services(clock: Clock, on_disagreement: Callable[..., None]) -> Iterator[None]:
+    """Replaces what depends on the time or on an event loop in the modules of the services."""
     with ExitStack() as stack:
-        for module in _ASK_THE_TIME:
+        for module in _MODULES_WITH_CLOCK:
             stack.enter_context(patch(f"{module}.now", clock.now))
         for module in ("payment", "settlement", "webhooks"):
-            stack.enter_context(patch(f"payments.{module}.use_cases.report_disagreement", alarm))
-        # Who lost a race waits some milliseconds; here it is whenever its next turn comes.
+            stack.enter_context(patch(f"payments.{module}.use_cases.report_disagreement", on_disagreement))
+        # No delay before the next attempt of a compare-and-set: the test decides when the task continues.
         stack.enter_context(
             patch("ticketing_common.storage.documents.random", SimpleNamespace(uniform=lambda *_: 0))
         )
-        # What an event may still be bringing is not waited for: a test lets people come early or late.
+        # No wait for events in flight: the test decides when they arrive.
         stack.enter_context(patch.object(Arrivals, "find_or_wait", _find))
-        stack.enter_context(patch.object(Arrivals, "notify", _nothing))
-        stack.enter_context(patch("ticketing_common.storage.documents.TypeAdapter", _adapter))
+        stack.enter_context(patch.object(Arrivals, "notify", _do_nothing))
+        stack.enter_context(patch("ticketing_common.storage.documents.TypeAdapter", _make_adapter))
         stack.enter_context(structlog.testing.capture_logs())
         yield
 
 
-async def _find(_arrivals: object, _identity: str, look: Callable[[], Any], **_: object) -> Any:
-    return await look()
+async def _find(_arrivals: object, _identity: str, find: Callable[[], Any], **_: object) -> Any:
+    return await find()
 
 
-def _adapter(kind: Any, *, config: ConfigDict) -> TypeAdapter[Any]:
+async def _do_nothing(*_: object) -> None:
+    pass
+
+
+def _make_adapter(kind: Any, *, config: ConfigDict) -> TypeAdapter[Any]:
     return _cached_adapter(kind, tuple(config.items()))
 
 
 @functools.cache
 def _cached_adapter(kind: Any, config: tuple[tuple[str, Any], ...]) -> TypeAdapter[Any]:
-    """Made once, not for every market."""
+    """Building one takes longer than a whole simulation."""
     return TypeAdapter(kind, config=cast("ConfigDict", dict(config)))
-
-
-async def _nothing(*_: object) -> None:
-    pass

@@ -1,222 +1,230 @@
-"""However events are interleaved, repeated, delayed and lost to crashes, the services end in agreement."""
+"""Hypothesis interleaves requests, events, network faults and crashes. All services agree in the end."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
-from simulated_agreement import check_agreement, check_always, settle_down
-from simulated_market import TO_THE_END, Market
-from simulated_stripe import CARDS, TROUBLES
-from simulation import fits
+from nightly_cases import nightly
+from simulated_services import ALL_STEPS, SimulatedServices
+from simulated_stripe import CARDS, FAULTS, Intent
+from simulation import matches
+from simulation_checks import check_agreement, check_always, finish_all_work
 
 from orders.models import Order
+from payments.payment.models import Payment
 from ticketing_common.http.sessions import User
 from tickets.models import Ticket
+
+T = TypeVar("T")
 
 BUYERS = [User("b0b", "bob@example.com"), User("a11ce", "alice@example.com")]
 
 buyers = st.sampled_from(BUYERS)
-services = st.sampled_from(["orders", "tickets", "payments", "expiration"])
+consumers = st.sampled_from(["orders", "tickets", "payments", "expiration"])
 cards = st.sampled_from(CARDS)
-troubles = st.one_of(st.none(), st.sampled_from(TROUBLES))
-which = st.integers(0, 5)
-"""Of several: counted from the newest."""
+faults = st.one_of(st.none(), st.sampled_from(FAULTS))
+indexes = st.integers(0, 5)
+"""Counted from the newest."""
 prices = st.integers(1, 9)
-how_far = st.one_of(st.just(TO_THE_END), st.integers(1, 9))
-"""How many of its steps somebody takes before it is somebody else's turn."""
+step_counts = st.one_of(st.just(ALL_STEPS), st.integers(1, 9))
+"""How many steps a task runs before others may run."""
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Two tickets, two buyers, and everything that may come between what they do and what comes of it."""
+    """Two tickets, two buyers, and any order of their requests, of the events and of the faults."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.market = Market()
-        self.seen: dict[str, int] = {}
+        self.services = SimulatedServices()
+        self.versions: dict[str, int] = {}
 
-    @initialize(then=st.sampled_from(["listed", "sold", "refunded"]))
-    def begin(self, then: str) -> None:
-        """One ticket is for sale, the other further, lest most runs end before anything comes of them."""
+    @initialize(status=st.sampled_from(["listed", "sold", "refunded"]))
+    def begin(self, status: str) -> None:
+        """The first ticket is listed; the second one has this status, so that runs get further."""
         for price in (20, 30):
-            self.market.sell(price, TO_THE_END)
-        if then != "listed":
-            self.buy_and_pay(which=0, buyer=BUYERS[0], card="good", steps=TO_THE_END, trouble=None)
+            self.services.sell(price, ALL_STEPS)
+        if status != "listed":
+            self.buy_and_pay(index=0, buyer=BUYERS[0], card="good", steps=ALL_STEPS, fault=None)
             for _ in range(3):
-                self.catch_up()
-        if then == "refunded":
-            self.take_back(which=0, by_seller=True, steps=TO_THE_END)
-            self.catch_up()
+                self.deliver_and_settle()
+        if status == "refunded":
+            self.cancel_or_refund(index=0, by_seller=True, steps=ALL_STEPS)
+            self.deliver_and_settle()
 
-    @rule(which=which, price=prices, steps=how_far)
-    def edit(self, which: int, price: int, steps: int) -> None:
-        self.market.edit(_pick(self.market.all_tickets(), which), price, steps)
+    @rule(index=indexes, price=prices, steps=step_counts)
+    def edit(self, index: int, price: int, steps: int) -> None:
+        self.services.edit(_pick(self.services.all_tickets(), index), price, steps)
 
-    @rule(which=which, buyer=buyers, steps=how_far, rival=st.booleans())
-    def buy(self, which: int, buyer: User, steps: int, rival: bool) -> None:
-        ticket = _pick(self.market.all_tickets(), which)
-        self.market.buy(ticket, buyer, steps)
+    @rule(index=indexes, buyer=buyers, steps=step_counts, rival=st.booleans())
+    def buy(self, index: int, buyer: User, steps: int, rival: bool) -> None:
+        ticket = _pick(self.services.all_tickets(), index)
+        self.services.buy(ticket, buyer, steps)
         if rival:
-            self.market.buy(ticket, BUYERS[0], TO_THE_END)
+            self.services.buy(ticket, BUYERS[0], ALL_STEPS)
 
-    @rule(which=which, buyer=buyers, card=cards, steps=how_far, trouble=troubles)
-    def buy_and_pay(self, which: int, buyer: User, card: str, steps: int, trouble: str | None) -> None:
-        self.market.deliver_all()
-        self.market.buy(_pick(self.market.all_tickets(), which), buyer, TO_THE_END)
-        self.market.deliver_all()
-        if payments := self.market.all_payments():
-            self.market.pay(payments[-1], card, steps, trouble)
+    @rule(index=indexes, buyer=buyers, card=cards, steps=step_counts, fault=faults)
+    def buy_and_pay(self, index: int, buyer: User, card: str, steps: int, fault: str | None) -> None:
+        self.services.deliver_all()
+        self.services.buy(_pick(self.services.all_tickets(), index), buyer, ALL_STEPS)
+        self.services.deliver_all()
+        if payments := self.services.all_payments():
+            self.services.pay(payments[-1], card, steps, fault)
 
-    @precondition(lambda self: self.market.all_payments())
-    @rule(which=which, card=cards, steps=how_far, trouble=troubles)
-    def pay(self, which: int, card: str, steps: int, trouble: str | None) -> None:
-        self.market.pay(_pick(self.market.all_payments(), which), card, steps, trouble)
+    @precondition(lambda self: self.services.all_payments())
+    @rule(index=indexes, card=cards, steps=step_counts, fault=faults)
+    def pay(self, index: int, card: str, steps: int, fault: str | None) -> None:
+        self.services.pay(_pick(self.services.all_payments(), index), card, steps, fault)
 
-    @precondition(lambda self: self.market.all_orders())
-    @rule(which=which, by_seller=st.booleans(), steps=how_far)
-    def take_back(self, which: int, by_seller: bool, steps: int) -> None:
-        orders = self.market.all_orders()
+    @precondition(lambda self: self.services.all_orders())
+    @rule(index=indexes, by_seller=st.booleans(), steps=step_counts)
+    def cancel_or_refund(self, index: int, by_seller: bool, steps: int) -> None:
+        orders = self.services.all_orders()
         sold = [order for order in orders if order.status == "complete"]
         if by_seller:
-            self.market.refund(_pick(sold or orders, which), steps)
+            self.services.refund(_pick(sold or orders, index), steps)
         else:
-            self.market.cancel(_pick(orders, which), steps)
+            self.services.cancel(_pick(orders, index), steps)
 
-    @precondition(lambda self: self._at_the_bank())
-    @rule(which=which, success=st.booleans())
-    def authenticate(self, which: int, success: bool) -> None:
-        self.market.stripe.authenticate(_pick(self._at_the_bank(), which), success=success)
+    @precondition(lambda self: self._unauthenticated())
+    @rule(index=indexes, success=st.booleans())
+    def authenticate(self, index: int, success: bool) -> None:
+        self.services.stripe.authenticate(_pick(self._unauthenticated(), index), success=success)
 
-    @rule(minutes=st.sampled_from([1, 16]), steps=how_far)
-    def time_passes(self, minutes: int, steps: int) -> None:
-        self.market.clock.pass_by(timedelta(minutes=minutes))
-        self.market.tell_expiries(steps)
+    @rule(minutes=st.sampled_from([1, 16]), steps=step_counts)
+    def advance_time(self, minutes: int, steps: int) -> None:
+        self.services.clock.advance(timedelta(minutes=minutes))
+        self.services.publish_expiries(steps)
 
-    @precondition(lambda self: any(self.market.waiting.values()))
-    @rule(service=services, which=which, steps=how_far)
-    def deliver(self, service: str, which: int, steps: int) -> None:
-        if events := self.market.waiting[service]:
-            self.market.deliver(service, _pick(events, which), steps)
+    @precondition(lambda self: any(self.services.pending.values()))
+    @rule(service=consumers, index=indexes, steps=step_counts)
+    def deliver(self, service: str, index: int, steps: int) -> None:
+        if events := self.services.pending[service]:
+            self.services.deliver(service, _pick(events, index), steps)
 
     @rule()
-    def catch_up(self) -> None:
-        self.market.deliver_all()
-        for payment in self._open():
-            self.market.settle(payment, TO_THE_END)
+    def deliver_and_settle(self) -> None:
+        self.services.deliver_all()
+        for payment in self._unsettled():
+            self.services.settle(payment, ALL_STEPS)
 
-    @precondition(lambda self: any(self.market.heard.values()))
-    @rule(service=services, how_many=st.integers(1, 6), steps=how_far)
-    def deliver_again(self, service: str, how_many: int, steps: int) -> None:
-        """The last that a service has heard, newest first."""
-        for event in self.market.heard[service][: -how_many - 1 : -1]:
-            self.market.deliver(service, event, steps)
+    @precondition(lambda self: any(self.services.handled.values()))
+    @rule(service=consumers, count=st.integers(1, 6), steps=step_counts)
+    def redeliver(self, service: str, count: int, steps: int) -> None:
+        """The last events that the service has handled, newest first."""
+        for event in self.services.handled[service][: -count - 1 : -1]:
+            self.services.deliver(service, event, steps)
 
-    @precondition(lambda self: self._open())
-    @rule(which=which, steps=how_far, trouble=troubles)
-    def settle(self, which: int, steps: int, trouble: str | None) -> None:
-        self.market.settle(_pick(self._open(), which), steps, trouble)
+    @precondition(lambda self: self._unsettled())
+    @rule(index=indexes, steps=step_counts, fault=faults)
+    def settle(self, index: int, steps: int, fault: str | None) -> None:
+        self.services.settle(_pick(self._unsettled(), index), steps, fault)
 
-    @precondition(lambda self: self.market.stripe.events)
-    @rule(which=which, steps=how_far)
-    def hear_stripe(self, which: int, steps: int) -> None:
-        self.market.hear_stripe(which % len(self.market.stripe.events), steps)
+    @precondition(lambda self: self.services.stripe.events)
+    @rule(index=indexes, steps=step_counts)
+    def deliver_webhook(self, index: int, steps: int) -> None:
+        self.services.deliver_webhook(index % len(self.services.stripe.events), steps)
 
-    @precondition(lambda self: self.market.stripe.held_up)
-    @rule(which=which)
-    def arrive_late(self, which: int) -> None:
-        held_up = self.market.stripe.held_up
-        held_up.pop(which % len(held_up))()
+    @precondition(lambda self: self.services.stripe.late_requests)
+    @rule(index=indexes)
+    def deliver_late_request(self, index: int) -> None:
+        late = self.services.stripe.late_requests
+        late.pop(index % len(late))()
 
-    @precondition(lambda self: self.market.processes)
-    @rule(which=which, steps=how_far, trouble=troubles)
-    def go_on(self, which: int, steps: int, trouble: str | None) -> None:
-        self.market.go_on(_pick(self.market.processes, which), steps, trouble)
+    @precondition(lambda self: self.services.tasks)
+    @rule(index=indexes, steps=step_counts, fault=faults)
+    def run_task(self, index: int, steps: int, fault: str | None) -> None:
+        self.services.run(_pick(self.services.tasks, index), steps, fault)
 
-    @precondition(lambda self: self.market.processes)
-    @rule(which=which)
-    def die(self, which: int) -> None:
-        self.market.kill(_pick(self.market.processes, which))
-
-    @invariant()
-    def holds(self) -> None:
-        check_always(self.market)
+    @precondition(lambda self: self.services.tasks)
+    @rule(index=indexes)
+    def kill_task(self, index: int) -> None:
+        self.services.kill(_pick(self.services.tasks, index))
 
     @invariant()
-    def nothing_goes_backwards(self) -> None:
-        copies = self.market.documents("orders", "tickets") + self.market.documents("expiration", "entries")
-        now = {copy["_id"]: copy["version"] for copy in copies}
-        now |= {payment.id: payment.order_version for payment in self.market.all_payments()}
-        now |= {f"{ticket.id}:n": ticket.order_n for ticket in self.market.all_tickets()}
-        assert all(now[each] >= version for each, version in self.seen.items())
-        self.seen = now
+    def invariants_hold(self) -> None:
+        check_always(self.services)
+
+    @invariant()
+    def versions_never_decrease(self) -> None:
+        copies = self.services.documents("orders", "tickets")
+        entries = self.services.documents("expiration", "entries")
+        versions = {document["_id"]: document["version"] for document in copies + entries}
+        versions |= {payment.id: payment.order_version for payment in self.services.all_payments()}
+        versions |= {f"{ticket.id}:n": ticket.order_n for ticket in self.services.all_tickets()}
+        assert all(versions[key] >= version for key, version in self.versions.items())
+        self.versions = versions
 
     def teardown(self) -> None:
         try:
-            settle_down(self.market)
-            check_always(self.market)
-            check_agreement(self.market)
-            self.market.clock.pass_by(timedelta(days=1))
-            settle_down(self.market)
-            check_always(self.market)
-            check_agreement(self.market)
-            assert all(order.status != "created" for order in self.market.all_orders()), "it never expired"
+            finish_all_work(self.services)
+            check_always(self.services)
+            check_agreement(self.services)
+            self.services.clock.advance(timedelta(days=1))
+            finish_all_work(self.services)
+            check_always(self.services)
+            check_agreement(self.services)
+            statuses = {order.status for order in self.services.all_orders()}
+            assert "created" not in statuses, "an unpaid order has not expired"
         finally:
-            self.market.close()
+            self.services.close()
 
-    def _at_the_bank(self) -> list:
-        return [intent for intent in self.market.stripe.intents.values() if intent.status == "action"]
+    def _unauthenticated(self) -> list[Intent]:
+        return [intent for intent in self.services.stripe.intents.values() if intent.status == "action"]
 
-    def _open(self) -> list:
-        return [payment for payment in self.market.all_payments() if payment.settle_at]
+    def _unsettled(self) -> list[Payment]:
+        return [payment for payment in self.services.all_payments() if payment.settle_at]
 
 
-def _pick(among: list, which: int):
-    return among[-1 - which % len(among)]
+def _pick(items: Sequence[T], index: int) -> T:
+    return items[-1 - index % len(items)]
 
 
 SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=150,
     stateful_step_count=50,
     suppress_health_check=list(HealthCheck),
 )
 
 
-def test_any_order_of_events_leaves_every_service_in_agreement():
-    run(AnyOrder, settings=SETTINGS)
+@pytest.mark.parametrize("examples", [150, *nightly(1_000)])
+def test_services_agree_after_any_order_of_events(examples):
+    run(AnyOrder, settings=settings(SETTINGS, max_examples=examples))
 
 
-def _apply_whatever_comes(ticket: Ticket, order_id: str, n: int, *, live: bool) -> Ticket:
+def _apply_any_order(ticket: Ticket, order_id: str, n: int, *, live: bool) -> Ticket:
     return ticket.evolve(order_id=order_id if live else None, order_n=n)
 
 
-def _cancel_whatever_it_is(order: Order, reason: str) -> Order:
+def _cancel_in_any_status(order: Order, reason: str) -> Order:
     return order.evolve(status="cancelled", reason=reason)
 
 
-def _fits_whatever_the_version(document: dict, criteria: dict) -> bool:
-    return fits(document, {name: value for name, value in criteria.items() if name != "version"})
+def _matches_any_version(document: dict[str, Any], criteria: dict[str, Any]) -> bool:
+    return matches(document, {name: value for name, value in criteria.items() if name != "version"})
 
 
 @pytest.mark.parametrize(
-    ("guard", "instead"),
+    ("guard", "replacement"),
     [
-        ("simulated_market.CLAIM", ()),
-        ("simulation.fits", _fits_whatever_the_version),
+        ("simulated_services.CLAIM", ()),
+        ("simulation.matches", _matches_any_version),
         ("ticketing_common.storage.documents.is_next_version", lambda *_: True),
         ("payments.payment.models.is_next_version", lambda *_: True),
-        ("tickets.handlers.apply_order", _apply_whatever_comes),
-        ("orders.handlers.cancel", _cancel_whatever_it_is),
+        ("tickets.handlers.apply_order", _apply_any_order),
+        ("orders.handlers.cancel", _cancel_in_any_status),
         ("payments.payment.use_cases.may_have_unrecorded_intent", lambda *_: False),
     ],
 )
-def test_without_a_guard_a_counter_example_is_found(monkeypatch, guard, instead):
-    """The negative control: each promise's guard is switched off in turn."""
-    monkeypatch.setattr(guard, instead)
-    hunt = settings(SETTINGS, max_examples=2_000, phases=[Phase.generate], report_multiple_bugs=False)
+def test_without_a_guard_a_counterexample_is_found(monkeypatch, guard, replacement):
+    """The negative control: each guard is removed in turn."""
+    monkeypatch.setattr(guard, replacement)
+    search = settings(SETTINGS, max_examples=2_000, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises((AssertionError, ExceptionGroup)):
-        run(AnyOrder, settings=hunt)
+        run(AnyOrder, settings=search)

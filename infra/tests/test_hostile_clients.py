@@ -1,4 +1,4 @@
-"""Slow, large, many and malformed requests are rejected, slow nobody else down and leak nothing.
+"""The stack rejects slow, large, numerous and malformed requests, serves others meanwhile and leaks nothing.
 
 The HTTP servers of Go and of uvicorn reject some requests in plain text before the ingress or the app handles
 them, such as an invalid request line, two Content-Lengths or a header of a megabyte. All other responses have

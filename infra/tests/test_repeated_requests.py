@@ -1,6 +1,7 @@
 """Requests are repeated with their Idempotency-Key after a crash, and take effect once."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from api_calls import list_ticket, retry_while_unavailable
@@ -42,7 +43,7 @@ async def test_requests_repeated_after_a_crash_take_effect_once(long_window_stac
     for service in SERVICES:
         await stack.processes.start(service)
     for number in range(3):
-        responses = [await retry_while_unavailable(lambda number=number: send(number)) for _ in range(2)]
+        responses = [await retry_while_unavailable(partial(send, number)) for _ in range(2)]
         assert [response.status_code for response in responses] == [201, 201], responses[0].text
         assert responses[0].content == responses[1].content
     assert await stack.database("auth")["accounts"].count_documents({"email": email}) == 1

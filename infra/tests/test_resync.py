@@ -1,4 +1,4 @@
-"""A follower that lost an event is healed by the command of the service that published it."""
+"""The resync command of a service repairs consumers that lost its events."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ from tickets.repository import Tickets
 
 @pytest.fixture
 def arrivals():
-    return Arrivals(Bus("", "nobody"))
+    return Arrivals(Bus("", "test"))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def orders(database, arrivals):
     return repository
 
 
-async def placed(orders, window=timedelta(minutes=15)):
+async def place_order(orders, window=timedelta(minutes=15)):
     ticket = Copy(id=new_id(), title="Opera", price_cents=1000)
     return await claim_ticket(orders, ticket, "buyer", window)
 
@@ -61,23 +61,26 @@ async def handle(handlers, repository, events):
     ],
     ids=["created", "cancelled", "complete", "refunded"],
 )
-async def test_order_is_described_by_the_events_it_published(orders, database, decisions, kinds):
-    order = await placed(orders)
+async def test_resync_publishes_the_same_events_of_an_order_again(orders, database, decisions, kinds):
+    order = await place_order(orders)
     for decide in decisions:
         order = await orders.change(order.id, decide)
     events = orders_resync.events_of(order)
-    assert [(type(event), event.version) for event in events] == [(kind, n) for n, kind in enumerate(kinds)]
+    assert [type(event) for event in events] == kinds
+    assert [event.model_dump()["version"] for event in events] == list(range(len(kinds)))
     document = await database["orders"].find_one({"_id": order.id})
     outbox = [entry["data"] for entry in document["outbox"]]
     assert [event.model_dump_json(by_alias=True).encode() for event in events] == outbox
 
 
-async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync(orders, arrivals, database):
-    order = await orders.change((await placed(orders)).id, cancel_by_buyer)
+async def test_consumers_that_lost_the_events_of_an_order_agree_with_it_after_a_resync(
+    orders, arrivals, database
+):
+    order = await orders.change((await place_order(orders)).id, cancel_by_buyer)
     payments, tickets = Payments(database, Outbox(), arrivals), Tickets(database, Outbox())
     await payments.ensure_indexes()
     await tickets.add(Ticket(id=order.ticket.id, title="Opera", price_cents=1000, user_id="seller"))
-    for _ in range(2):  # also if repeated
+    for _ in range(2):  # idempotent
         await handle(PAYMENTS, payments, orders_resync.events_of(order))
         await handle(TICKETS, tickets, orders_resync.events_of(order))
     assert (await payments.get_by_order(order.id)).order_status == "cancelled"
@@ -86,7 +89,7 @@ async def test_followers_that_lost_an_orders_events_agree_with_it_after_a_resync
 
 
 async def test_resync_of_a_ticket_migrates_orders_placed_before_sellers_were_kept(orders, database):
-    order = await orders.change((await placed(orders)).id, complete)
+    order = await orders.change((await place_order(orders)).id, complete)
     ticket = Ticket(id=order.ticket.id, title="Opera", price_cents=1000, user_id="seller", version=1)
     await database["tickets"].insert_one(
         {"_id": ticket.id, "version": 1, "title": "Opera", "price_cents": 1000}
@@ -105,7 +108,7 @@ async def test_ticket_whose_last_event_was_lost_is_corrected_by_a_resync(orders)
     assert (copy.title, copy.price_cents, copy.version) == ("Ballet", 5000, 1)
 
 
-def payment(order_id="", **facts):
+def make_payment(order_id="", **fields):
     return Payment(
         id=new_id(),
         version=7,
@@ -114,40 +117,38 @@ def payment(order_id="", **facts):
         amount_cents=1000,
         expires_at=now(),
         stripe_id="pi_1",
-        **facts,
+        **fields,
     )
 
 
 async def test_payment_whose_event_was_lost_completes_its_order_after_a_resync(orders):
-    order = await placed(orders)
-    paid = payment(order_id=order.id, status="authorised")
+    order = await place_order(orders)
+    paid = make_payment(order_id=order.id, status="authorised")
     await handle(ORDERS, orders, payments_resync.events_of(paid) * 2)
     assert (await orders.get(order.id)).status == "complete"
 
 
-async def test_refund_whose_outcome_was_lost_is_shown_after_a_resync(orders):
-    given_back = payment(order_status="refunded", status="refunded")
-    await handle(ORDERS, orders, payments_resync.events_of(given_back))
-    known = await orders.find_refund(given_back.order_id)
-    assert known == Refund(id=given_back.order_id, payment_version=7, status="done", version=known.version)
+async def test_refund_whose_event_was_lost_is_shown_after_a_resync(orders):
+    refunded = make_payment(order_status="refunded", status="refunded")
+    await handle(ORDERS, orders, payments_resync.events_of(refunded))
+    known = await orders.find_refund(refunded.order_id)
+    assert known == Refund(id=refunded.order_id, payment_version=7, status="done", version=known.version)
 
 
-async def test_nothing_is_published_about_a_payment_that_nobody_decides_by():
-    assert payments_resync.events_of(payment()) == []
-    assert payments_resync.events_of(payment(order_status="complete", status="captured")) == []
+async def test_resync_publishes_nothing_about_unpaid_and_captured_payments():
+    assert payments_resync.events_of(make_payment()) == []
+    assert payments_resync.events_of(make_payment(order_status="complete", status="captured")) == []
 
 
 async def test_order_whose_expiry_was_lost_expires_after_a_resync(orders, database):
-    order = await placed(orders, window=timedelta(0))
-    told = resolve(create_entry(order.id, now() - timedelta(minutes=1)), now())
-    await handle(ORDERS, orders, expiration_resync.events_of(told))
-    assert ((await orders.get(order.id)).status, (await orders.get(order.id)).reason) == (
-        "cancelled",
-        "expired",
-    )
+    order = await place_order(orders, window=timedelta(0))
+    entry = resolve(create_entry(order.id, now() - timedelta(minutes=1)), now())
+    await handle(ORDERS, orders, expiration_resync.events_of(entry))
+    order = await orders.get(order.id)
+    assert (order.status, order.reason) == ("cancelled", "expired")
 
 
-async def test_expiry_is_not_published_early_or_of_a_decided_order():
+async def test_resync_publishes_no_expiry_early_or_for_a_completed_order():
     assert expiration_resync.events_of(create_entry(new_id(), now() + timedelta(minutes=1))) == []
     decided = resolve(create_entry(new_id(), now() - timedelta(minutes=1)), now()).evolve(version=1)
     assert expiration_resync.events_of(decided) == []

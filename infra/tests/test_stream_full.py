@@ -1,6 +1,7 @@
 """A full stream rejects events. Users can still list, order and read, and no event is lost."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -57,7 +58,7 @@ async def test_full_stream_blocks_no_user_and_loses_no_event(stack):
     copies = stack.database("orders")["tickets"]
     ticket_id, other_id = [await list_ticket(seller) for _ in range(2)]
     for each in (ticket_id, other_id):
-        await wait_until(lambda each=each: copies.find_one({"_id": each}), 20)
+        await wait_until(partial(copies.find_one, {"_id": each}), 20)
 
     async def is_full() -> bool:
         await list_ticket(seller)

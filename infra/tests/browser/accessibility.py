@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from axe_playwright_python.base import AXE_SCRIPT  # type: ignore[import-untyped]
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Page, ViewportSize
 
 WIDE: ViewportSize = {"width": 1280, "height": 800}

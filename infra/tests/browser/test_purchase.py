@@ -21,7 +21,7 @@ from browser.site_pages import (
     submit,
     ticket_link,
 )
-from playwright.async_api import expect
+from playwright.async_api import Request, expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -138,7 +138,7 @@ async def test_double_click_makes_one_order_and_one_payment(open_page, site):
     await expect(heading(page, "Pay for your ticket")).to_be_visible()
     orders = (await buyer.get("/api/orders")).json()["orders"]
     assert len(orders) == 1
-    requests = []
+    requests: list[Request] = []
     page.on("request", requests.append)
     await enter_card(page)
     await button(page, "Pay $").dblclick()

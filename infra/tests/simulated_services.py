@@ -1,7 +1,7 @@
-"""A market in one process: the services' own routes, handlers, repositories and sweeps, and their events.
+"""All services in one process: their routes, handlers and repositories, and the events between them.
 
-An event is in each follower's bag from the write that causes it until a handler has taken it in. In which
-order they come, how often, and what dies over them is the test's choice.
+An event is pending for each of its consumers from the write that stores it until a handler has handled it. A
+test decides when and how often it is delivered, and where a handler dies.
 """
 
 from collections import defaultdict
@@ -11,8 +11,8 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-from simulated_stripe import Stripe
-from simulation import Clock, Collection, Process, pause, simulated
+from simulated_stripe import SimulatedStripe
+from simulation import Clock, Collection, Task, patched_services, pause
 
 import expiration.handlers
 import orders.handlers
@@ -43,27 +43,30 @@ from tickets.schemas import TicketIn
 
 WINDOW = timedelta(minutes=15)
 SELLER = User("5e11e4", "seller@example.com")
-TO_THE_END = 1_000
+ALL_STEPS = 1_000
 CLAIM: tuple[str, ...] = ("ticket.id", "ticket.n")
 """The unique index of orders.repository."""
 _NO_REQUEST = cast("Any", None)
 """A route reads its request only for an Idempotency-Key."""
 
 
-class Market:
+class SimulatedServices:
     def __init__(self) -> None:
         self.clock = Clock()
-        self.alarms: list[str] = []
-        """What a person would be called for: none of it may happen."""
-        self.stripe = Stripe()
-        self.processes: list[Process] = []
-        self.history: dict[str, list[Any]] = defaultdict(list)
-        """By an aggregate's id: the events that its owner told of it."""
-        self.waiting: dict[str, list[Event]] = defaultdict(list)
-        """By service: the events that it has not taken in."""
-        self.heard: dict[str, list[Event]] = defaultdict(list)
-        self._simulated = ExitStack()
-        self._simulated.enter_context(simulated(self.clock, lambda event, **_: self.alarms.append(event)))
+        self.disagreements: list[str] = []
+        """What payments reports for an operator."""
+        self.stripe = SimulatedStripe()
+        self.tasks: list[Task] = []
+        self.published: dict[str, list[Any]] = defaultdict(list)
+        """The events of each aggregate, by its id."""
+        self.pending: dict[str, list[Event]] = defaultdict(list)
+        """The events that each service has not handled."""
+        self.handled: dict[str, list[Event]] = defaultdict(list)
+        """The events that each service has handled."""
+        self._patches = ExitStack()
+        self._patches.enter_context(
+            patched_services(self.clock, lambda event, **_: self.disagreements.append(event))
+        )
         outbox, arrivals = Outbox(), Arrivals(cast("Any", None))
         databases = {
             "orders": self._database(orders=CLAIM, tickets=(), refunds=()),
@@ -77,7 +80,7 @@ class Market:
         self.payments = Payments(cast("Any", databases["payments"]), outbox, arrivals)
         self.processed_events = ProcessedEvents(cast("Any", databases["payments"]))
         ledger = Ledger(cast("Any", databases["expiration"]))
-        self._followers: dict[str, tuple[Any, Any]] = {
+        self._consumers: dict[str, tuple[Any, Any]] = {
             "orders": (orders.handlers.HANDLERS, self.orders),
             "tickets": (tickets.handlers.HANDLERS, self.tickets),
             "payments": (payments.handlers.HANDLERS, self.payments),
@@ -102,120 +105,120 @@ class Market:
         found = self.documents("payments", "payments")
         return [cast("Payment", self._load(self.payments._payments, d)) for d in found]
 
-    # What people do.
+    # Requests.
 
     def sell(self, price: int, steps: int) -> None:
         body = TicketIn(title=f"Seat {price}", price=price)
-        self._answer(ticket_routes.list_for_sale(body, SELLER, self.tickets, _NO_REQUEST), steps)
+        self._request(ticket_routes.list_for_sale(body, SELLER, self.tickets, _NO_REQUEST), steps)
 
     def edit(self, ticket: Ticket, price: int, steps: int) -> None:
         body = TicketIn(title=f"Seat {price}", price=price)
-        self._answer(ticket_routes.edit_ticket(ticket.id, body, SELLER, self.tickets), steps)
+        self._request(ticket_routes.edit_ticket(ticket.id, body, SELLER, self.tickets), steps)
 
     def buy(self, ticket: Ticket, buyer: User, steps: int) -> None:
         window = cast("Any", SimpleNamespace(expiration_window_seconds=WINDOW.total_seconds()))
         body = OrderIn(ticket_id=ticket.id)
-        self._answer(order_routes.place_order(body, buyer, self.orders, window, _NO_REQUEST), steps)
+        self._request(order_routes.place_order(body, buyer, self.orders, window, _NO_REQUEST), steps)
 
     def cancel(self, order: Order, steps: int) -> None:
-        self._answer(order_routes.cancel_order(order.id, User(order.user_id, ""), self.orders), steps)
+        self._request(order_routes.cancel_order(order.id, User(order.user_id, ""), self.orders), steps)
 
     def refund(self, order: Order, steps: int) -> None:
-        self._answer(order_routes.refund_order(order.id, SELLER, self.orders), steps)
+        self._request(order_routes.refund_order(order.id, SELLER, self.orders), steps)
 
-    def pay(self, payment: Payment, card: str, steps: int, trouble: str | None = None) -> None:
-        # `pay` without its patience: what it tries again, the buyer does.
+    def pay(self, payment: Payment, card: str, steps: int, fault: str | None = None) -> None:
+        # Not `pay`, which repeats the attempt: here the test does.
         attempt = attempt_payment(self.payments, self._stripe(), payment.order_id, payment.user_id, card)
-        self._answer(attempt, steps, trouble)
+        self._request(attempt, steps, fault)
 
-    # What services do.
+    # Events and background jobs.
 
     def deliver(self, service: str, event: Event, steps: int) -> None:
         self.start(self._handle(service, event), steps)
 
     def deliver_all(self) -> None:
-        """Each waiting event once, to the end; what this causes waits, and so does what is early."""
-        for service, events in self.waiting.items():
+        """Delivers each pending event once. Events that this causes stay pending, and so do early ones."""
+        for service, events in self.pending.items():
             for event in list(events):
-                self.deliver(service, event, TO_THE_END)
+                self.deliver(service, event, ALL_STEPS)
 
-    def settle(self, payment: Payment, steps: int, trouble: str | None = None) -> None:
-        self.start(settle(self.payments, self._stripe(), payment), steps, trouble)
+    def settle(self, payment: Payment, steps: int, fault: str | None = None) -> None:
+        self.start(settle(self.payments, self._stripe(), payment), steps, fault)
 
-    def hear_stripe(self, which: int, steps: int) -> None:
-        event = self.stripe.events[which]
-        self._answer(process_event(self.processed_events, self.payments, self._stripe(), event), steps)
+    def deliver_webhook(self, index: int, steps: int) -> None:
+        event = self.stripe.events[index]
+        self._request(process_event(self.processed_events, self.payments, self._stripe(), event), steps)
 
-    def tell_expiries(self, steps: int) -> None:
-        self.start(self._tell_expiries(), steps)
+    def publish_expiries(self, steps: int) -> None:
+        self.start(self._publish_expiries(), steps)
 
-    def start(self, work: Coroutine[Any, Any, Any], steps: int, trouble: str | None = None) -> None:
-        """Begin something, which waits for its turn after so many steps; or from there meets with trouble."""
-        process = Process(work)
-        self.processes.append(process)
-        if not trouble or steps < TO_THE_END:
-            self.go_on(process, steps)
-        if trouble and process in self.processes:
-            self.go_on(process, TO_THE_END, trouble)
+    def start(self, work: Coroutine[Any, Any, Any], steps: int, fault: str | None = None) -> None:
+        """Starts a task and runs this many steps; with a fault, then the others too, which have the fault."""
+        task = Task(work)
+        self.tasks.append(task)
+        if not fault or steps < ALL_STEPS:
+            self.run(task, steps)
+        if fault and task in self.tasks:
+            self.run(task, ALL_STEPS, fault)
 
-    def go_on(self, process: Process, steps: int, trouble: str | None = None) -> None:
-        """Give the process that many turns, in which the network has this trouble."""
+    def run(self, task: Task, steps: int, fault: str | None = None) -> None:
+        """Runs this many steps of the task, or all until its end. The network has the fault meanwhile."""
         for _ in range(steps):
-            if not process.step(trouble):
-                self.processes.remove(process)
+            if not task.step(fault):
+                self.tasks.remove(task)
                 return
 
-    def kill(self, process: Process) -> None:
-        self.processes.remove(process)
-        process.kill()
+    def kill(self, task: Task) -> None:
+        self.tasks.remove(task)
+        task.kill()
 
     def close(self) -> None:
-        for process in list(self.processes):
-            self.kill(process)
-        self._simulated.close()
+        for task in list(self.tasks):
+            self.kill(task)
+        self._patches.close()
 
     def _database(self, **collections: tuple[str, ...]) -> dict[str, Collection]:
         return {name: Collection(unique, self._publish) for name, unique in collections.items()}
 
     def _publish(self, document: dict[str, Any]) -> None:
-        kinds = {kind.subject: kind for handlers, _ in self._followers.values() for kind in handlers}
-        for told in document.get("outbox", []):
-            event = kinds[told["subject"]].model_validate_json(told["data"])
-            self.history[document["_id"]].append(event)
-            self._bag(event)
+        kinds = {kind.subject: kind for handlers, _ in self._consumers.values() for kind in handlers}
+        for entry in document.get("outbox", []):
+            event = kinds[entry["subject"]].model_validate_json(entry["data"])
+            self.published[document["_id"]].append(event)
+            self._add_pending(event)
 
-    def _bag(self, event: Event) -> None:
-        for service, (handlers, _) in self._followers.items():
+    def _add_pending(self, event: Event) -> None:
+        for service, (handlers, _) in self._consumers.items():
             if type(event) in handlers:
-                self.waiting[service].append(event)
+                self.pending[service].append(event)
 
     async def _handle(self, service: str, event: Event) -> None:
-        handlers, repository = self._followers[service]
+        handlers, repository = self._consumers[service]
         try:
             await handlers[type(event)](event, repository)
         except EarlierEventMissing:
-            assert event not in self.heard[service], "an event that was taken in is early"
+            assert event not in self.handled[service], "an earlier event of a handled one is missing"
             return
-        if event in self.waiting[service]:  # it may have been in two hands
-            self.waiting[service].remove(event)
-        self.heard[service].append(event)
+        if event in self.pending[service]:  # another task may have handled it meanwhile
+            self.pending[service].remove(event)
+        self.handled[service].append(event)
 
-    async def _tell_expiries(self) -> None:
-        """As expiration.jobs.publish_due does: told first, marked later."""
+    async def _publish_expiries(self) -> None:
+        """Like expiration.jobs.publish_due: publishes first, and marks the entry afterwards."""
         for entry in self.documents("expiration", "entries"):
             if entry["settled_at"] is None and entry["expires_at"] <= self.clock.now():
                 await pause()
-                self._bag(ExpirationComplete(order_id=entry["_id"]))
+                self._add_pending(ExpirationComplete(order_id=entry["_id"]))
                 await pause()
                 if entry["settled_at"] is None:
                     entry["settled_at"] = self.clock.now()
 
-    def _answer(self, request: Coroutine[Any, Any, Any], steps: int, trouble: str | None = None) -> None:
-        async def answered() -> None:
-            with suppress(MarketError):  # a refusal is an answer
+    def _request(self, request: Coroutine[Any, Any, Any], steps: int, fault: str | None = None) -> None:
+        async def respond() -> None:
+            with suppress(MarketError):  # an error response
                 await request
 
-        self.start(answered(), steps, trouble)
+        self.start(respond(), steps, fault)
 
     def _stripe(self) -> Any:
         return self.stripe
