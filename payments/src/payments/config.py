@@ -9,14 +9,12 @@ from ticketing_common.config import (
     MongoUri,
     NatsSettings,
     Secret,
-    SecretList,
     SessionSettings,
     must_match,
 )
 
 StripeKey = Annotated[
     Secret,
-    SecretList,
     must_match(
         r"[sr]k_(live|test)_\w+", "a secret key (sk_...) or a restricted key (rk_...) of Stripe, live or test"
     ),

@@ -78,6 +78,8 @@ async def attempt_payment(
         payment, intent = await create_intent(payments, stripe, payment)
         if payment.order_status == "cancelled":
             raise OrderCancelled
+        if payment.stripe_id and payment.stripe_id != intent.id:
+            intent = await stripe.retrieve(payment.stripe_id)
     if intent.status == "open" and intent.decline is None:
         intent = await stripe.confirm(intent.id, token)
     if intent.status == "missing":
@@ -99,10 +101,10 @@ async def attempt_payment(
 async def create_intent(
     payments: Payments, stripe: StripeApi, payment: Payment
 ) -> tuple[Payment, StripeIntent]:
-    """Create the payment's intent and record it. Returns both.
+    """Create the payment's intent and record it. Returns the payment and the created intent.
 
     Concurrent and repeated calls use the same idempotency key, so they get the same intent. If one of them
-    gets another intent all the same, the one recorded first is used. Raises StripeUnavailable.
+    gets another intent all the same, the payment keeps the one recorded first. Raises StripeUnavailable.
     """
     try:
         created = await _find_unrecorded(stripe, payment) or await stripe.create(new_intent(payment))
@@ -110,11 +112,8 @@ async def create_intent(
         if error.needs_new_key:
             await replace_failed_key(payments, payment)
         raise
-    payment = await change_payment(payments, payment.order_id, partial(record_intent, intent_id=created.id))
-    assert payment.stripe_id is not None
-    if payment.stripe_id != created.id:
-        return payment, await stripe.retrieve(payment.stripe_id)
-    return payment, created
+    record = partial(record_intent, intent_id=created.id)
+    return await change_payment(payments, payment.order_id, record), created
 
 
 async def _find_unrecorded(stripe: StripeApi, payment: Payment) -> StripeIntent | None:

@@ -6,7 +6,7 @@ const RELOAD_AFTER = 10 * 60_000; // ms in the background
  * Calls `onTicket(ticket)` for each ticket that is listed, edited, reserved or freed after `position`, and
  * `onConnectionChange(isConnected)` when the connection opens or breaks.
  */
-export function subscribe(position, onTicket, onConnectionChange = () => {}) {
+export function follow(position, onTicket, onConnectionChange = () => {}) {
   let source;
   let lastPosition = position;
 

@@ -2,4 +2,4 @@
 
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
-export const formatMoney = (amount) => dollars.format(amount);
+export const money = (amount) => dollars.format(amount);

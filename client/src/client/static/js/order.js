@@ -1,8 +1,8 @@
 // The order page: the countdown, and a refresh once the order is paid, cancelled or expired.
 
-import { failureReason, startPayment } from "./pay.js";
-import { refresh } from "./refresh.js";
-import { countdown, formatDuration, pageArrived } from "./times.js";
+import { reasonOf, startPaying } from "./pay.js";
+import { refresh } from "./region.js";
+import { countdown, minutes, pageArrived } from "./times.js";
 
 const URGENT = 120_000; // ms
 const ANNOUNCED_SECONDS = [600, 300, 120, 60, 30, 10]; // screen readers announce the time left at these
@@ -33,18 +33,18 @@ function start(since) {
   };
   tick();
   timer = setInterval(tick, 500);
-  startPayment(id, checkOrder);
+  startPaying(id, checkOrder);
 }
 
 function showCountdown(timeLeft, total) {
   const seconds = Math.max(0, Math.ceil(timeLeft / 1000));
   document.querySelector(".countdown").classList.toggle("urgent", timeLeft < Math.min(URGENT, total / 2));
-  document.getElementById("left").textContent = formatDuration(timeLeft);
-  document.getElementById("left-label").textContent = seconds ? "left to pay" : "Time is up…";
+  document.getElementById("left").textContent = minutes(timeLeft);
+  document.getElementById("left-says").textContent = seconds ? "left to pay" : "Time is up…";
   document.getElementById("track").style.transform = `scaleX(${Math.min(1, Math.max(0, timeLeft / total))})`;
   if (ANNOUNCED_SECONDS.includes(seconds)) {
     const text = seconds >= 60 ? `${seconds / 60} minutes left to pay` : `${seconds} seconds left to pay`;
-    document.getElementById("left-announcement").textContent = text.replace(/^1 minutes/, "1 minute");
+    document.getElementById("left-aloud").textContent = text.replace(/^1 minutes/, "1 minute");
   }
 }
 
@@ -60,6 +60,6 @@ async function checkOrder() {
 }
 
 function showFailureReason(id) {
-  const reason = failureReason(id);
-  if (reason) document.getElementById("failure-reason").textContent = `${reason} The ticket went back on sale, and nothing was charged. Buy it again to try another card.`;
+  const reason = reasonOf(id);
+  if (reason) document.getElementById("why-failed").textContent = `${reason} The ticket went back on sale, and nothing was charged. Buy it again to try another card.`;
 }

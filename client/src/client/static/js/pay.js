@@ -7,10 +7,10 @@ const OUTCOME_UNKNOWN = "We got no answer, so we don't know yet whether your pay
 let isPaying = false;
 
 /** Why the payment of this order failed, if it failed in this tab. */
-export const failureReason = (orderId) => sessionStorage.getItem(`why-${orderId}`);
+export const reasonOf = (orderId) => sessionStorage.getItem(`why-${orderId}`);
 
 /** Calls `onOrderDecided()` when the payment succeeded or failed, so that the page shows the order's new state. */
-export function startPayment(orderId, onOrderDecided) {
+export function startPaying(orderId, onOrderDecided) {
   const box = document.getElementById("pay");
   if (!box) return; // the payments service is down; the page shows a notice instead
   const find = (name) => document.getElementById(`pay-${name}`);
@@ -74,7 +74,7 @@ export function startPayment(orderId, onOrderDecided) {
     const [{ message, field }] = (await response.json()).errors;
     if (response.status === 401) return location.reload(); // redirects to the sign-in page, and back here
     if (field) return showProblem(message);
-    if (message !== "Order is already paid" && !failureReason(orderId)) saveFailureReason(message);
+    if (message !== "Order is already paid" && !reasonOf(orderId)) saveFailureReason(message);
     await waitUntilDecided();
   }
 

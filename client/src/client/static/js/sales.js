@@ -1,12 +1,12 @@
 // The sales page: refreshes when one of the seller's tickets is listed, edited, reserved or freed.
 
-import { subscribe } from "./live.js";
-import { refresh } from "./refresh.js";
+import { follow } from "./live.js";
+import { refresh } from "./region.js";
 
 const seller = document.getElementById("sales").dataset.seller;
 let refreshTimer;
 
-subscribe("", ({ userId }) => {
+follow("", ({ userId }) => {
   if (userId !== seller) return;
   clearTimeout(refreshTimer);
   refreshTimer = setTimeout(() => {

@@ -1,6 +1,6 @@
 // On every page: prevents double submission, formats prices, updates times, and retries after an outage.
 
-import { updateTimes } from "./times.js";
+import { tellTimes } from "./times.js";
 
 // The back button can restore an outdated page from the browser's memory.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
@@ -30,9 +30,9 @@ document.addEventListener("focusout", ({ target }) => {
   if (/^(\d+\.?\d{0,2}|\.\d{1,2})$/.test(amount)) target.value = Number(amount).toFixed(2);
 });
 
-updateTimes();
-setInterval(updateTimes, 30_000);
-document.addEventListener("content", updateTimes);
+tellTimes();
+setInterval(tellTimes, 30_000);
+document.addEventListener("content", tellTimes);
 
 const menu = document.querySelector("details.menu");
 addEventListener("click", (event) => menu && !menu.contains(event.target) && menu.removeAttribute("open"));

@@ -1,16 +1,16 @@
 // The ticket page: shows at once when the ticket is edited, reserved, sold or for sale again.
 
-import { subscribe } from "./live.js";
-import { formatMoney } from "./money.js";
-import { refresh } from "./refresh.js";
-import { countdown, formatDuration, pageArrived } from "./times.js";
+import { follow } from "./live.js";
+import { money } from "./money.js";
+import { refresh } from "./region.js";
+import { countdown, minutes, pageArrived } from "./times.js";
 
 let timeLeft;
 let refreshTimer;
 
 startCountdown(pageArrived());
 document.addEventListener("content", () => startCountdown(Date.now()));
-subscribe(ticketElement().dataset.position, applyEvent);
+follow(ticketElement().dataset.position, applyEvent);
 setInterval(updateCountdown, 1000);
 
 function ticketElement() {
@@ -30,7 +30,7 @@ function applyEvent({ id, version, title, price, orderId }) {
   ticket.dataset.version = version;
   ticket.dataset.state = orderId ? "reserved" : "free";
   ticket.querySelector("h1").textContent = title;
-  ticket.querySelector(".price").textContent = formatMoney(price);
+  ticket.querySelector(".price").textContent = money(price);
   scheduleRefresh(200 + Math.random() * 800); // jitter: many browsers may show the same ticket
 }
 
@@ -38,7 +38,7 @@ function updateCountdown() {
   const element = document.querySelector("[data-left]");
   if (!element || !timeLeft) return;
   if (timeLeft() > 0) {
-    element.textContent = ` (${formatDuration(timeLeft())} left)`;
+    element.textContent = ` (${minutes(timeLeft())} left)`;
   } else {
     timeLeft = undefined;
     element.textContent = "";

@@ -1,8 +1,8 @@
 // The list of tickets: live updates, and more tickets when the visitor scrolls to the end.
 
-import { subscribe } from "./live.js";
-import { formatMoney } from "./money.js";
-import { formatAge } from "./times.js";
+import { follow } from "./live.js";
+import { money } from "./money.js";
+import { agoText } from "./times.js";
 
 const FADE_OUT = 500; // ms for which a ticket that was just reserved is still shown, faded
 const AUTOMATIC_PAGES = 4; // more pages only by click, so that visitors can reach the footer
@@ -16,7 +16,7 @@ let pagesLoaded = 0;
 if (list) {
   for (const card of list.children) versions.set(card.dataset.id, Number(card.dataset.version));
   liveIndicator.hidden = false;
-  subscribe(list.dataset.position, applyEvent, (isConnected) => {
+  follow(list.dataset.position, applyEvent, (isConnected) => {
     liveIndicator.classList.toggle("waiting", !isConnected);
     liveIndicator.lastElementChild.textContent = isConnected ? "Live" : "Reconnecting";
   });
@@ -41,10 +41,10 @@ function fillCard(card, ticket) {
   const link = card.querySelector("a");
   link.href = `/tickets/${ticket.id}`;
   link.textContent = ticket.title;
-  card.querySelector(".price").textContent = formatMoney(ticket.price);
+  card.querySelector(".price").textContent = money(ticket.price);
   const time = card.querySelector("time");
   time.dateTime = new Date(parseInt(ticket.id.slice(0, 8), 16) * 1000).toISOString();
-  time.textContent = formatAge(time.dateTime);
+  time.textContent = agoText(time.dateTime);
 }
 
 function addCard(ticket) {

@@ -1,7 +1,7 @@
 // Relative times, countdowns, and times in the visitor's time zone.
 
 /** In the same words as format_age in views.py. */
-export function formatAge(iso) {
+export function agoText(iso) {
   const seconds = (Date.now() - Date.parse(iso)) / 1000;
   if (seconds < 60) return "just now";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
@@ -13,8 +13,8 @@ export function formatAge(iso) {
 }
 
 /** Updates relative times, and converts UTC to the visitor's time zone. */
-export function updateTimes() {
-  for (const time of document.querySelectorAll("time[data-age]")) time.textContent = formatAge(time.dateTime);
+export function tellTimes() {
+  for (const time of document.querySelectorAll("time[data-ago]")) time.textContent = agoText(time.dateTime);
   for (const time of document.querySelectorAll("time[data-clock]")) {
     time.textContent = new Date(time.dateTime).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
   }
@@ -41,7 +41,7 @@ export function pageArrived() {
 }
 
 /** Formats a duration as minutes and seconds: 14:05. */
-export function formatDuration(ms) {
+export function minutes(ms) {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
