@@ -9,6 +9,7 @@ from ticketing_common.config import (
     MongoUri,
     NatsSettings,
     Secret,
+    SecretList,
     SessionSettings,
     must_match,
 )
