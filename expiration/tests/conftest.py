@@ -188,6 +188,7 @@ class System:
                 str(STREAM.name), sequence, subject=ExpirationComplete.subject, next=True
             )
             event = ExpirationComplete.model_validate_json(message.data or b"")
+            assert message.time
             messages.append((event.order_id, message.time))
             sequence = (message.seq or 0) + 1
         return messages

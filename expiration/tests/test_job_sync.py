@@ -47,7 +47,9 @@ async def test_no_job_is_added_for_a_resolved_entry(write, ledger, job_queue):
 async def test_gauge_is_the_delay_of_the_oldest_unpublished_expiry(write, ledger):
     await write(-3, -2, 10)
     await measure_overdue(ledger)
-    assert 3 <= REGISTRY.get_sample_value("ticketing_expiration_overdue_seconds") < 5
+    overdue = REGISTRY.get_sample_value("ticketing_expiration_overdue_seconds")
+    assert overdue is not None
+    assert 3 <= overdue < 5
     await ledger.mark_published(["order--3", "order--2"], now())
     await measure_overdue(ledger)
     assert REGISTRY.get_sample_value("ticketing_expiration_overdue_seconds") == 0

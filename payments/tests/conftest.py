@@ -65,4 +65,4 @@ def intents(stripe_client: stripe.StripeClient) -> Any:
 def _mended(stripe_api: StripeApi) -> Iterator[None]:
     """Ends the faults that a test has added to the stand-in."""
     yield
-    stripe_api.mend()
+    stripe_api.clear_faults()

@@ -56,7 +56,7 @@ async def make_due(payments, count):
     await add(payments, orders)
     for n, order_id in enumerate(orders):
         at = now() - timedelta(seconds=count - n)
-        await change_payment(payments, order_id, lambda p, at=at: p.evolve(settle_at=at))
+        await change_payment(payments, order_id, partial(Payment.evolve, settle_at=at))
     return [await payments.get_by_order(order_id) for order_id in orders]
 
 

@@ -73,6 +73,7 @@ def test_failed_task_is_retried_with_back_off_and_stays_due():
     payment, waits = COMPLETE, []
     for _ in range(12):
         payment = postpone(payment, NOW)
+        assert payment.settle_at
         waits.append((payment.settle_at - NOW).total_seconds())
     assert 0.5 <= waits[0] <= 1
     assert 1 <= waits[1] <= 2
@@ -84,6 +85,7 @@ def test_failed_task_is_retried_with_back_off_and_stays_due():
 
 def test_look_without_an_outcome_is_repeated_later():
     later = apply_settlement(replace(BEGUN, settle_at=NOW), OPEN, replace(BEGUN, settle_at=NOW), NOW)
+    assert later.settle_at
     assert later.settle_at > NOW
     assert later.failures == 1
 

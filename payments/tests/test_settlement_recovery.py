@@ -37,7 +37,7 @@ async def test_delayed_call_gets_the_intent_that_its_recovery_created(
     """The call was delayed on its way to Stripe, and arrives after the settlement has repeated it."""
     order_id = await place_order(bus)
     await payments.get_by_order(order_id)
-    stripe_api.fault(kind="error", status=500, operation="GET /v1/payment_intents", times=key_no)
+    stripe_api.add_fault(kind="error", status=500, operation="GET /v1/payment_intents", times=key_no)
     begun = await change_payment(
         payments,
         order_id,
@@ -63,14 +63,14 @@ async def test_postponed_payment_is_settled_immediately_after_a_restart(
     async with serve_app(create(settings)) as client:
         order_id = await place_order(bus)
         assert (await pay(client, order_id)).status_code == 201
-        stripe_api.fault(kind="error", status=503, operation="POST /v1/payment_intents/{id}/capture")
+        stripe_api.add_fault(kind="error", status=503, operation="POST /v1/payment_intents/{id}/capture")
         await decide(bus, order_id, "complete")
 
         async def has_failed():
             return (await payments.get_by_order(order_id)).failures
 
         await wait_until(has_failed)
-    stripe_api.mend()
+    stripe_api.clear_faults()
     await change_payment(payments, order_id, lambda p: p.evolve(settle_at=now() + timedelta(hours=1)))
     async with serve_app(create(settings)):
         await reaches(intents, order_id, "succeeded")

@@ -103,7 +103,7 @@ async def test_payment_in_a_status_of_a_later_version_is_left_to_that_version(pa
 async def test_payment_changed_by_a_later_version_during_its_settlement_does_not_stop_the_worker(
     payments, database, make_due, replica, stripe_api
 ):
-    stripe_api.fault(kind="delay", seconds=1, operation=CAPTURE)
+    stripe_api.add_fault(kind="delay", seconds=1, operation=CAPTURE)
     (changed,) = await make_due(1)
     async with replica() as running:
         await wait_until(lambda: is_leased(database, changed))
@@ -119,10 +119,10 @@ async def is_leased(database, payment):
 
 async def test_replicas_settle_each_payment_once(payments, make_due, replica, stripe_api):
     due = await make_due(10)
-    stripe_api.fault(kind="delay", seconds=1.5, operation=CAPTURE)
+    stripe_api.add_fault(kind="delay", seconds=1.5, operation=CAPTURE)
     async with replica(), replica():
         await until_captured(payments, due)
-    assert stripe_api.count_struck() == len(due)
+    assert stripe_api.count_struck_calls() == len(due)
 
 
 async def test_settlement_that_takes_longer_than_a_lease_is_not_started_by_another_replica(
@@ -131,17 +131,17 @@ async def test_settlement_that_takes_longer_than_a_lease_is_not_started_by_anoth
     monkeypatch.setattr("payments.payment.repository.LEASE", timedelta(seconds=1))
     monkeypatch.setattr("payments.settlement.worker._INTERVAL", 0.2)
     due = await make_due(1)
-    stripe_api.fault(kind="delay", seconds=2.5, operation=CAPTURE)
+    stripe_api.add_fault(kind="delay", seconds=2.5, operation=CAPTURE)
     async with replica(), replica():
         await until_captured(payments, due)
-    assert stripe_api.count_struck() == 1
+    assert stripe_api.count_struck_calls() == 1
 
 
 async def test_payments_of_a_killed_replica_are_settled_by_another(payments, make_due, replica, stripe_api):
     due = await make_due(2)
-    stripe_api.fault(kind="delay", seconds=3, operation=CAPTURE, times=2)
+    stripe_api.add_fault(kind="delay", seconds=3, operation=CAPTURE, times=2)
     async with replica() as killed, replica():
-        await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck() == 2))
+        await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck_calls() == 2))
         killed.cancel()
         await until_captured(payments, due)
 
@@ -150,9 +150,9 @@ async def test_worker_finishes_its_settlements_and_releases_its_leases_when_stop
     payments, make_due, replica, stripe_api, database
 ):
     due = await make_due(2)
-    stripe_api.fault(kind="delay", seconds=0.5, operation=CAPTURE)
+    stripe_api.add_fault(kind="delay", seconds=0.5, operation=CAPTURE)
     async with replica():
-        await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck() == 2))
+        await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck_calls() == 2))
     assert [(await payments.get_by_order(p.order_id)).status for p in due] == ["captured"] * 2
     assert await database["payments"].count_documents({"lease": {"$exists": True}}) == 0
 

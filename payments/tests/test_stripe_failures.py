@@ -41,7 +41,7 @@ def named(value):
 @pytest.mark.parametrize("operation", [CREATE, CONFIRM])
 async def test_payment_succeeds_after_two_faults(client, bus, intents, stripe_api, operation, fault):
     order_id = await place_order(bus)
-    stripe_api.fault(**fault, operation=operation, times=2)
+    stripe_api.add_fault(**fault, operation=operation, times=2)
     answer = await pay(client, order_id)
     assert answer.status_code == 201, answer.text
     await wait_until(lambda: published(bus, PaymentCreated))
@@ -53,8 +53,8 @@ async def test_intent_created_by_a_call_that_failed_is_found_once_stripe_answers
     client, bus, intents, stripe_api
 ):
     order_id = await place_order(bus)
-    stripe_api.fault(kind="error", status=500, after=True, operation=CREATE, times=1)
-    stripe_api.fault(kind="error", status=500, operation=LIST, times=1)
+    stripe_api.add_fault(kind="error", status=500, after=True, operation=CREATE, times=1)
+    stripe_api.add_fault(kind="error", status=500, operation=LIST, times=1)
     assert (await pay(client, order_id)).status_code == 201
     assert len(await intents_of(intents, order_id)) == 1
 
@@ -62,7 +62,7 @@ async def test_intent_created_by_a_call_that_failed_is_found_once_stripe_answers
 @pytest.mark.parametrize("fault", FAULTS, ids=named)
 async def test_decline_is_returned_after_a_fault(client, bus, stripe_api, fault):
     order_id = await place_order(bus)
-    stripe_api.fault(**fault, operation=CONFIRM, times=1)
+    stripe_api.add_fault(**fault, operation=CONFIRM, times=1)
     answer = await pay(client, order_id, "tok_chargeDeclined")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "card_declined")
     await wait_until(lambda: published(bus, PaymentFailed))
@@ -77,7 +77,7 @@ async def test_capture_and_void_are_retried_until_they_succeed(
 ):
     order_id = await place_order(bus)
     assert (await pay(client, order_id)).status_code == 201
-    stripe_api.fault(**fault, operation=operation, times=1)
+    stripe_api.add_fault(**fault, operation=operation, times=1)
     await decide(bus, order_id, how)
     await reaches(intents, order_id, status)
 
@@ -98,7 +98,7 @@ async def refunded_cents(intents, intent):
 async def test_refund_is_made_once_after_any_fault(client, bus, intents, stripe_api, fault):
     order_id, intent = await sell(client, bus, intents)
     if fault:
-        stripe_api.fault(**fault, operation=REFUND, times=1)
+        stripe_api.add_fault(**fault, operation=REFUND, times=1)
     await decide(bus, order_id, "refund")
     (event,) = await wait_until(lambda: published(bus, PaymentRefunded))
     assert event.order_id == order_id
@@ -123,7 +123,7 @@ async def test_refused_refund_of_a_disputed_charge_is_published(client, bus, int
 
 async def test_request_is_503_within_its_time_limit_if_stripe_is_slow(client, bus, intents, stripe_api):
     order_id = await place_order(bus)
-    stripe_api.fault(kind="delay", seconds=20, operation=CONFIRM)
+    stripe_api.add_fault(kind="delay", seconds=20, operation=CONFIRM)
     begun = time.monotonic()
     paying = asyncio.create_task(pay(client, order_id))
     await asyncio.sleep(0.5)
@@ -135,14 +135,14 @@ async def test_request_is_503_within_its_time_limit_if_stripe_is_slow(client, bu
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert 4 < time.monotonic() - begun < 11
-    stripe_api.mend()
+    stripe_api.clear_faults()
     assert (await pay(client, order_id)).status_code == 201
     assert len(await intents_of(intents, order_id)) == 1
 
 
 async def test_rejected_creation_of_an_intent_is_503_and_the_order_stays_payable(client, bus, stripe_api):
     order_id = await place_order(bus)
-    stripe_api.fault(kind="error", status=400, operation=CREATE, times=1)
+    stripe_api.add_fault(kind="error", status=400, operation=CREATE, times=1)
     answer = await pay(client, order_id)
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
     assert (await pay(client, order_id)).status_code == 201
@@ -152,10 +152,10 @@ async def test_settlements_that_hang_do_not_delay_others(client, bus, intents, s
     stuck = [await place_order(bus) for _ in range(30)]
     for order_id in stuck:
         assert (await pay(client, order_id)).status_code == 201
-    stripe_api.fault(kind="delay", seconds=6, operation=CAPTURE)
+    stripe_api.add_fault(kind="delay", seconds=6, operation=CAPTURE)
     for order_id in stuck:
         await decide(bus, order_id, "complete")
-    await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck() >= 20))
+    await wait_until(lambda: asyncio.sleep(0, stripe_api.count_struck_calls() >= 20))
     waits = []
     for _ in range(3):
         other = await place_order(bus)
@@ -170,7 +170,7 @@ async def test_settlements_that_hang_do_not_delay_others(client, bus, intents, s
         return await metric(client, "ticketing_payment_oldest_due_seconds") > 0.5
 
     await wait_until(oldest_is_measured)
-    stripe_api.mend()
+    stripe_api.clear_faults()
     await asyncio.gather(*(reaches(intents, order_id, "succeeded", MAX_BACK_OFF) for order_id in stuck))
 
 

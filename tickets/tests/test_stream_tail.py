@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -109,7 +111,8 @@ async def test_messages_lost_with_a_connection_are_read_again(bus, nats_url):
         await publish(bus, "a")
         await reader.wait_for("a")
         await asyncio.sleep(0.05)  # it has requested the next message
-        socket = own._client._transport._io_writer.transport
+        connection: Any = own._client._transport
+        socket = connection._io_writer.transport
         socket.pause_reading()
         await publish(bus, "in flight")
         await asyncio.sleep(0.05)  # the server has sent the message
@@ -133,7 +136,7 @@ async def test_no_message_is_lost_when_the_server_is_killed_repeatedly(tmp_path)
                 process.kill()
                 process.wait()
                 process = stack.enter_context(running(server))
-                await wait_until(lambda before=reconnects: has_reconnected(bus, before))
+                await wait_until(partial(has_reconnected, bus, reconnects))
             await reader.wait_for(*sent)
             assert reader.positions == sorted(reader.positions)
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -23,8 +24,8 @@ class Counters:
     def __init__(self, stack, bus, mongo):
         self._stack, self._bus, self._mongo = stack, bus, mongo
 
-    async def read(self) -> Counter:
-        found = Counter()
+    async def read(self) -> Counter[str]:
+        found: Counter[str] = Counter()
         for collection, used in self._mongo.admin.command("top")["totals"].items():
             if collection.startswith(("auth.", "tickets.", "orders.", "payments.", "expiration.")):
                 for kind in ("insert", "update", "remove", "commands"):
@@ -53,7 +54,8 @@ class Counters:
 @asynccontextmanager
 async def counters_of_running_stack(folder):
     async with running_stack(folder) as stack, open_bus(stack.env["NATS_URL"], "cost") as bus:
-        with MongoClient(stack.env["MONGO_URL"]) as mongo:
+        mongo: MongoClient[dict[str, Any]] = MongoClient(stack.env["MONGO_URL"])
+        with mongo:
             yield stack, Counters(stack, bus, mongo)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -98,7 +99,8 @@ async def test_redis_answers_and_rejects_writes_for_a_while(tmp_path, monkeypatc
     monkeypatch.setattr(rng, "random", lambda: 0.0 if kind == "full" else 1.0)
     server = redis_server(free_port(), tmp_path)
     with running(server):
-        context = SimpleNamespace(stack=SimpleNamespace(env={"REDIS_URL": server.url}), rng=rng)
+        stack: Any = SimpleNamespace(env={"REDIS_URL": server.url})
+        context: Any = SimpleNamespace(stack=stack, rng=rng)
         async with Redis.from_url(server.url) as redis:
             await redis.set("kept", "1")
             rejecting = asyncio.create_task(faults.reject_writes(context, "redis"))

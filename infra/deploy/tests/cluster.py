@@ -39,7 +39,7 @@ def rendered(overlay: str) -> list[Object]:
 
 
 def kustomize(folder: Path) -> list[Object]:
-    command = [tool("kubectl"), "kustomize", folder]
+    command: list[str | Path] = [tool("kubectl"), "kustomize", folder]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))

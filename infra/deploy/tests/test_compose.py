@@ -98,7 +98,7 @@ def test_mounted_files_exist() -> None:
 
 
 def test_ingress_routes_the_paths_of_the_manifests() -> None:
-    command = [find_binary("caddy"), "adapt", "--config", ROOT / "infra/docker/Caddyfile"]
+    command = [find_binary("caddy"), "adapt", "--config", str(ROOT / "infra/docker/Caddyfile")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     (server,) = json.loads(done.stdout)["apps"]["http"]["servers"].values()
     routed = {

@@ -31,9 +31,8 @@ def instructions(name):
 def copied(image):
     """The paths that the image's build copies from the repository. One stage is only for OPERATIONS."""
     text = (ROOT / DOCKERFILE).read_text()
-    other = (
-        "" if image is OPERATIONS else re.search(r"FROM build AS services\n.*?\nFROM ", text, re.DOTALL)[0]
-    )
+    (services_stage,) = re.findall(r"FROM build AS services\n.*?\nFROM ", text, re.DOTALL)
+    other = "" if image is OPERATIONS else services_stage
     copies = [shlex.split(line) for line in instructions("COPY") if f"COPY {line}\n" not in other]
     return {
         path.replace("$FOLDER", image.folder)

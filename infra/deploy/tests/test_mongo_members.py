@@ -20,7 +20,7 @@ def dns(tmp_path):
 @pytest.fixture
 def create(dns, tmp_path):
     """Creates the pods of a new replica set without starting them."""
-    pods = []
+    pods: list[Pod] = []
 
     def create(overlay, count):
         pods.extend(Pod(overlay, ordinal, dns, tmp_path) for ordinal in range(count))

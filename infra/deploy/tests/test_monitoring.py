@@ -89,9 +89,13 @@ def selectors(expression: str) -> list[promql_parser.VectorSelector]:
     return [each for each in nodes(expression) if isinstance(each, promql_parser.VectorSelector)]
 
 
+def metrics(expression: str) -> list[str]:
+    return [each.name or "" for each in selectors(expression)]
+
+
 def labels_of(expression: str) -> set[str]:
     """The labels that every metric of the expression has."""
-    return set.intersection(*(known()[each.name] for each in selectors(expression)))
+    return set.intersection(*(known()[name] for name in metrics(expression)))
 
 
 def is_tested_to_fire(alert: str) -> bool:
@@ -123,14 +127,14 @@ def test_expression_queries_existing_metrics_and_labels(expression):
         assert each.name in known()
         labels = {matcher.name for matcher in each.matchers.matchers}
         assert labels <= known()[each.name], each.name
-    for each in nodes(expression):
-        if isinstance(each, promql_parser.AggregateExpr) and each.modifier:
-            assert set(each.modifier.labels) <= labels_of(str(each.expr)), str(each)
+    for node in nodes(expression):
+        if isinstance(node, promql_parser.AggregateExpr) and node.modifier:
+            assert set(node.modifier.labels) <= labels_of(str(node.expr)), str(node)
 
 
 def test_every_metric_of_ours_is_on_the_dashboard_or_in_an_alert():
     expressions = [rule["expr"] for rule in ALERTS] + [t["expr"] for p in PANELS for t in p["targets"]]
-    used = {re.sub("_(bucket|count|sum)$", "", each.name) for e in expressions for each in selectors(e)}
+    used = {re.sub("_(bucket|count|sum)$", "", name) for e in expressions for name in metrics(e)}
     ours = {re.sub("_(bucket|count|sum)$", "", name) for name in exposed() if name.startswith("ticketing_")}
     assert ours <= used
 

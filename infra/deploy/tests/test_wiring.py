@@ -2,10 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
-from cluster import OVERLAYS, environment, named, of_kind, secrets_used, selected, workload, workloads
+from cluster import (
+    OVERLAYS,
+    Workload,
+    environment,
+    named,
+    of_kind,
+    secrets_used,
+    selected,
+    workload,
+    workloads,
+)
 
 import auth.config
 import client.config
@@ -91,9 +101,9 @@ def test_secrets_used_are_those_documented(overlay):
 
 @every_overlay
 def test_every_host_in_the_environment_is_a_service_with_that_port(overlay):
-    for each, _, url in _urls(overlay):
-        if "." not in url.hostname:
-            service = named(overlay, "Service", url.hostname)
+    for each, host, url in _urls(overlay):
+        if "." not in host:
+            service = named(overlay, "Service", host)
             port = url.port or {"mongodb": 27017, "http": 80}[url.scheme]
             assert port in {p["port"] for p in service["spec"]["ports"]}, (each.name, url.geturl())
 
@@ -132,8 +142,8 @@ def _fields(name: str) -> set[str]:
     return set(SETTINGS[name].model_fields) if name in SETTINGS else set()
 
 
-def _urls(overlay: str) -> Iterator[tuple]:
-    """Yields (workload, variable, URL)."""
+def _urls(overlay: str) -> Iterator[tuple[Workload, str, SplitResult]]:
+    """Yields (workload, host, URL)."""
     for each in workloads(overlay, "Deployment", "CronJob"):
         for variable, value in environment(overlay, each).items():
             # Every service gets the URLs of Stripe; only browsers load its script.
@@ -141,16 +151,17 @@ def _urls(overlay: str) -> Iterator[tuple]:
                 variable != "STRIPE_API_BASE" or "stripe_api_base" in _fields(each.name)
             )
             if "://" in value and is_called:
-                yield each, variable, urlsplit(value)
+                url = urlsplit(value)
+                yield each, url.hostname or "", url
 
 
 def _calls(overlay: str) -> Iterator[tuple[str, str, int]]:
     """Yields (caller, callee, port) for each URL in the environment, and for the members of a store."""
-    for each, _, url in _urls(overlay):
-        if "." in url.hostname:
+    for each, host, _ in _urls(overlay):
+        if "." in host:
             yield each.name, "stripe", 443
         else:
-            service = named(overlay, "Service", url.hostname)
+            service = named(overlay, "Service", host)
             (target,) = selected(overlay, {"matchLabels": service["spec"]["selector"]})
             port = service["spec"]["ports"][0]
             target_port = port.get("targetPort", port["port"])

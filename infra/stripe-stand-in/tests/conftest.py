@@ -52,13 +52,14 @@ def create(client: StripeClient) -> Callable[..., PaymentIntent]:
     """Creates an intent of 19.99 dollars, with manual capture by default."""
 
     def create(**params: Any) -> PaymentIntent:
-        defaults = {
+        intent: Any = {
             "amount": 1999,
             "currency": "usd",
             "payment_method_types": ["card"],
             "capture_method": "manual",
+            **params,
         }
-        return client.v1.payment_intents.create({**defaults, **params})  # type: ignore[arg-type]
+        return client.v1.payment_intents.create(intent)
 
     return create
 
@@ -80,6 +81,8 @@ class Site:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(stripe_api: StripeApi) -> AsyncIterator[Site]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    site = Site(f"http://localhost:{listener.getsockname()[1]}")
     # The minimum that a page needs.
     policy = (
         f"default-src 'none'; script-src 'self' {stripe_api.url}; frame-src {stripe_api.url}; "
@@ -97,8 +100,6 @@ async def site(stripe_api: StripeApi) -> AsyncIterator[Site]:
         return FileResponse(file, headers=headers) if file.is_file() else Response(status_code=204)
 
     app = Starlette(routes=[Route("/{path:path}", serve, methods=["GET", "POST"])])
-    listener = socket.create_server(("127.0.0.1", 0))
-    site = Site(f"http://localhost:{listener.getsockname()[1]}")
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     yield site
@@ -183,7 +184,7 @@ async def open_page(tab: Page, stripe_api: StripeApi, site: Site) -> AsyncIterat
         return page
 
     yield open_page
-    stripe_api.mend()
+    stripe_api.clear_faults()
     page.remove_listeners()
     assert page.problems == []
 

@@ -144,7 +144,7 @@ async def test_unreachable_stripe_is_a_connection_error(open_page, waiting, clie
     page = await open_page()
     intent = waiting()
     bank, result = await open_bank(page, intent)
-    stripe_api.fault(kind="down", operation=operation, times=1)
+    stripe_api.add_fault(kind="down", operation=operation, times=1)
     await bank.get_by_role("button", name="Complete").click()
     assert (await result)["error"]["type"] == "api_connection_error"
     status = "requires_action" if operation.startswith("POST") else "requires_capture"
@@ -155,7 +155,7 @@ async def test_unreachable_stripe_is_a_connection_error(open_page, waiting, clie
 
 async def test_unreachable_page_is_a_connection_error(open_page, waiting, stripe_api):
     page = await open_page()
-    stripe_api.fault(kind="down", operation="GET /v3/bank.html", times=1)
+    stripe_api.add_fault(kind="down", operation="GET /v3/bank.html", times=1)
     call = f"stripe.handleNextAction({{clientSecret: '{waiting().client_secret}'}})"
     assert (await page.evaluate(call))["error"]["type"] == "api_connection_error"
     assert await page.locator("dialog").count() == 0

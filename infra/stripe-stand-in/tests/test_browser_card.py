@@ -288,9 +288,9 @@ async def test_errors_of_stripe_are_returned_and_an_unreachable_stripe_is_a_conn
 ):
     page = await open_page()
     await page.type_card()
-    stripe_api.fault(kind="error", operation="POST /v1/payment_methods", times=1)
+    stripe_api.add_fault(kind="error", operation="POST /v1/payment_methods", times=1)
     assert (await page.evaluate(MAKE))["error"]["type"] == "api_error"
-    stripe_api.fault(kind="down", operation="POST /v1/payment_methods", times=1)
+    stripe_api.add_fault(kind="down", operation="POST /v1/payment_methods", times=1)
     error = (await page.evaluate(MAKE))["error"]
     assert (error["type"], error["message"][:30]) == (
         "api_connection_error",
@@ -309,7 +309,7 @@ async def test_key_of_another_account_is_rejected(open_page):
 
 
 async def test_unreachable_script_can_be_loaded_later(tab, stripe_api, site):
-    stripe_api.fault(kind="down", operation="GET /v3/", times=1)
+    stripe_api.add_fault(kind="down", operation="GET /v3/", times=1)
     await tab.goto(site.url)
     assert await tab.evaluate("typeof Stripe") == "undefined"
     await tab.reload()

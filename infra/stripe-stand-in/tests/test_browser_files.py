@@ -11,7 +11,7 @@ PAGES = ["bank.html", "card.html"]
 @pytest.fixture(autouse=True)
 def _clear_faults(stripe_api):
     yield
-    stripe_api.mend()
+    stripe_api.clear_faults()
 
 
 def test_script_needs_no_key(stripe_api):
@@ -40,11 +40,11 @@ def test_other_files_are_not_served(stripe_api, path):
 
 
 def test_fault_strikes_a_file_only_by_name(stripe_api):
-    stripe_api.fault(kind="error")
+    stripe_api.add_fault(kind="error")
     assert httpx.get(stripe_api.script).status_code == 200
-    stripe_api.mend()
-    stripe_api.fault(kind="error", status=503, operation="GET /v3/", times=1)
-    stripe_api.fault(kind="down", operation="GET /v3/", times=1)
+    stripe_api.clear_faults()
+    stripe_api.add_fault(kind="error", status=503, operation="GET /v3/", times=1)
+    stripe_api.add_fault(kind="down", operation="GET /v3/", times=1)
     assert httpx.get(stripe_api.script).status_code == 503
     with pytest.raises(httpx.TransportError):
         httpx.get(stripe_api.script)

@@ -1,6 +1,7 @@
 """The outcome of each of Stripe's documented test cards, by name, by token and by number."""
 
 import time
+from typing import Any
 
 import pytest
 import stripe
@@ -62,7 +63,7 @@ def ways_to_pay(name, number):
     yield card_data(number_card(number))
 
 
-def error_of(call, *args, **kwargs):
+def error_of(call, *args, **kwargs) -> Any:
     with pytest.raises(stripe.StripeError) as caught:
         call(*args, **kwargs)
     return caught.value
@@ -81,7 +82,6 @@ def test_card_is_approved(create, name, number, brand, funding):
 def test_card_is_declined(client, create, name, number, code, decline_code, message):
     for params in ways_to_pay(name, number):
         error = error_of(create, confirm=True, **params)
-        assert isinstance(error, stripe.CardError)
         assert (error.http_status, error.code, error.user_message) == (402, code, message)
         assert error.json_body["error"].get("decline_code") == decline_code
         assert error.error.payment_method.card.last4 == number[-4:]
@@ -95,6 +95,7 @@ def test_card_is_declined(client, create, name, number, code, decline_code, mess
         assert (charge.id, last["charge"]) == (intent.latest_charge, charge.id)
         assert (charge.status, charge.paid, charge.captured) == ("failed", False, False)
         assert (charge.failure_code, charge.failure_message) == (code, message)
+        assert isinstance(error, stripe.CardError)
 
 
 @pytest.mark.parametrize("name", [row[0] for row in DECLINES])

@@ -14,7 +14,7 @@ CREATE = "POST /v1/payment_intents"
 @pytest.fixture(autouse=True)
 def _clear_faults(stripe_api):
     yield
-    stripe_api.mend()
+    stripe_api.clear_faults()
 
 
 def intents_with(client, mark):
@@ -35,7 +35,7 @@ def attempt(create, **options):
 @pytest.mark.parametrize("after", [False, True])
 def test_5xx_is_repeated_under_its_key_whether_or_not_it_took_effect(stripe_api, http, client, status, after):
     mark = str(uuid4())
-    stripe_api.fault(kind="error", status=status, after=after, operation=CREATE, times=1)
+    stripe_api.add_fault(kind="error", status=status, after=after, operation=CREATE, times=1)
     form = {"amount": "1999", "currency": "usd", "metadata[mark]": mark}
     answers = [
         http.post("/v1/payment_intents", data=form, headers={"Idempotency-Key": mark}) for _ in range(2)
@@ -49,7 +49,7 @@ def test_5xx_is_repeated_under_its_key_whether_or_not_it_took_effect(stripe_api,
 @pytest.mark.parametrize(("status", "code"), [(429, "rate_limit"), (409, "lock_timeout")])
 def test_409_and_429_are_not_repeated(stripe_api, http, status, code):
     key = {"Idempotency-Key": str(uuid4())}
-    stripe_api.fault(kind="error", status=status, times=1)
+    stripe_api.add_fault(kind="error", status=status, times=1)
     form = {"amount": "1999", "currency": "usd"}
     rejected = http.post("/v1/payment_intents", data=form, headers=key)
     assert (rejected.status_code, rejected.json()["error"]["code"]) == (status, code)
@@ -59,7 +59,7 @@ def test_409_and_429_are_not_repeated(stripe_api, http, status, code):
 @pytest.mark.parametrize(("kind", "made"), [("lost", 1), ("down", 0)])
 def test_connection_is_cut_after_or_before_the_operation(stripe_api, http, client, kind, made):
     mark = str(uuid4())
-    stripe_api.fault(kind=kind, operation=CREATE, times=1)
+    stripe_api.add_fault(kind=kind, operation=CREATE, times=1)
     form = {"amount": "1999", "currency": "usd", "metadata[mark]": mark}
     with pytest.raises(httpx.TransportError):
         http.post("/v1/payment_intents", data=form, headers={"Idempotency-Key": mark})
@@ -70,7 +70,7 @@ def test_connection_is_cut_after_or_before_the_operation(stripe_api, http, clien
 
 
 def test_delay_does_not_block_other_calls(stripe_api, create, client):
-    stripe_api.fault(kind="delay", seconds=0.5, operation=CREATE)
+    stripe_api.add_fault(kind="delay", seconds=0.5, operation=CREATE)
     begin = time.monotonic()
     with ThreadPoolExecutor(5) as pool:
         waiting = [pool.submit(create) for _ in range(5)]
@@ -85,7 +85,7 @@ def test_late_operation_locks_the_intent_and_takes_effect_without_its_caller(
     stripe_api, http, client, create
 ):
     path = f"/v1/payment_intents/{create().id}"
-    stripe_api.fault(kind="late", seconds=1, operation="POST /v1/payment_intents/{id}/confirm", times=1)
+    stripe_api.add_fault(kind="late", seconds=1, operation="POST /v1/payment_intents/{id}/confirm", times=1)
     with pytest.raises(httpx.ReadTimeout):
         http.post(f"{path}/confirm", data={"payment_method": "pm_card_visa"}, timeout=0.2)
     assert http.get(path).json()["status"] == "requires_payment_method"
@@ -101,8 +101,8 @@ def test_late_operation_locks_the_intent_and_takes_effect_without_its_caller(
 
 def test_share_of_the_calls_fails_and_a_seed_repeats_it(stripe_api, http):
     def statuses():
-        stripe_api.mend()
-        stripe_api.fault(kind="error", share=0.3, seed=7, operation=CREATE)
+        stripe_api.clear_faults()
+        stripe_api.add_fault(kind="error", share=0.3, seed=7, operation=CREATE)
         form = {"amount": "1999", "currency": "usd"}
         return [http.post("/v1/payment_intents", data=form).status_code for _ in range(60)]
 
@@ -114,19 +114,19 @@ def test_share_of_the_calls_fails_and_a_seed_repeats_it(stripe_api, http):
 
 
 def test_first_matching_rule_strikes_and_only_its_operation(stripe_api, create, client):
-    stripe_api.fault(kind="error", status=503, operation=CREATE, times=1)
-    stripe_api.fault(kind="error", status=500)
+    stripe_api.add_fault(kind="error", status=503, operation=CREATE, times=1)
+    stripe_api.add_fault(kind="error", status=500)
     assert attempt(create).http_status == 503
     assert attempt(create).http_status == 500
-    stripe_api.mend()
+    stripe_api.clear_faults()
     assert attempt(create) is None
-    stripe_api.fault(kind="error", operation="POST /v1/refunds")
+    stripe_api.add_fault(kind="error", operation="POST /v1/refunds")
     assert attempt(create) is None
 
 
 def test_bank_is_struck_only_if_the_rule_names_it(stripe_api, create):
     intent = create(confirm=True, payment_method="pm_card_threeDSecure2Required")
-    stripe_api.fault(kind="down")
+    stripe_api.add_fault(kind="down")
     assert stripe_api.authenticate(intent.client_secret)["status"] == "requires_capture"
 
 

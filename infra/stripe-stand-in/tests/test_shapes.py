@@ -10,7 +10,7 @@ import stripe
 from stripe._error_object import ErrorObject
 
 
-class Names(dict):
+class Names(dict[str, typing.Any]):
     """Also finds the names that the package imports for type checkers only."""
 
     def __missing__(self, name):
@@ -22,7 +22,7 @@ class Names(dict):
 
 def declared(cls):
     """Field -> annotation, with quoted names resolved."""
-    found = {}
+    found: dict[str, typing.Any] = {}
     for base in reversed(cls.__mro__):
         names = Names({**vars(sys.modules[base.__module__]), **vars(base)})
         annotations = types.SimpleNamespace(__annotations__=vars(base).get("__annotations__", {}))
@@ -119,7 +119,7 @@ def test_errors_have_stripes_shape(create):
     ):
         with pytest.raises(stripe.StripeError) as caught:
             create(**params)
-        body = caught.value.json_body
+        body: typing.Any = caught.value.json_body
         assert list(body) == ["error"]
         check(body["error"], ErrorObject, "error")
 

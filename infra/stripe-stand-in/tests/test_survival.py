@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,12 @@ import stripe
 from stripe_stand_in.store import STATEMENTS, Store
 from stripe_stand_in.testing import running
 
-INTENT = {"amount": 1999, "currency": "usd", "payment_method_types": ["card"], "capture_method": "manual"}
+INTENT: Any = {
+    "amount": 1999,
+    "currency": "usd",
+    "payment_method_types": ["card"],
+    "capture_method": "manual",
+}
 
 
 def test_restart_after_a_kill_has_lost_nothing(tmp_path, client_of):
@@ -82,14 +88,12 @@ def test_intent_is_authorised_at_most_once(stripe_api, create, client):
             http_client=stripe.HTTPXClient(),
             max_network_retries=0,
         )
-        cards = ("tok_visa", "tok_mastercard")
+        cards: Any = [
+            {"payment_method_data": {"type": "card", "card": {"token": token}}}
+            for token in ("tok_visa", "tok_mastercard")
+        ]
         return await asyncio.gather(
-            *(
-                racer.v1.payment_intents.confirm_async(
-                    intent_id, {"payment_method_data": {"type": "card", "card": {"token": card}}}
-                )
-                for card in cards
-            ),
+            *(racer.v1.payment_intents.confirm_async(intent_id, card) for card in cards),
             return_exceptions=True,
         )
 

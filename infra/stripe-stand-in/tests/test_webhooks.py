@@ -19,9 +19,9 @@ class Receiver:
     """A webhook that records the events with valid signatures, and answers with the given statuses."""
 
     def __init__(self):
-        self.events = []
+        self.events: list[stripe.Event] = []
         self.attempts = 0
-        self.answers = []
+        self.answers: list[int] = []
         """The statuses of the next answers, before 200."""
         receiver = self
 
@@ -150,7 +150,7 @@ def test_delivery_is_retried_until_it_succeeds(api, receiver, client_of):
 
 
 def test_events_are_duplicated_and_reordered_on_demand(api, receiver, client_of):
-    api.webhooks(duplicates=2, disorder_seconds=0.5)
+    api.set_delivery(duplicates=2, disorder_seconds=0.5)
     client = client_of(api)
     for _ in range(5):
         client.v1.payment_intents.create(PAID)
@@ -162,7 +162,7 @@ def test_events_are_duplicated_and_reordered_on_demand(api, receiver, client_of)
 
 def test_kill_between_a_change_and_its_delivery_loses_no_event(tmp_path, receiver, client_of):
     with running(tmp_path, webhook_url=receiver.url, webhook_secret=SECRETS) as api:
-        api.webhooks(held=True)
+        api.set_delivery(held=True)
         client_of(api).v1.payment_intents.create(PAID)
         api.process.kill()
         api.process.wait()

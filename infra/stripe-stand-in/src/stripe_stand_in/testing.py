@@ -40,19 +40,19 @@ class StripeApi:
     def script(self) -> str:
         return f"{self.url}/v3/"
 
-    def fault(self, **rule: Any) -> None:
+    def add_fault(self, **rule: Any) -> None:
         """Adds a fault; its fields are those of `POST /_faults`."""
         self._call("POST", "/_faults", json.dumps(rule))
 
-    def count_struck(self) -> int:
+    def count_struck_calls(self) -> int:
         """How many calls the current faults have struck."""
         return sum(rule["struck"] for rule in self._call("GET", "/_faults")["data"])
 
-    def mend(self) -> None:
+    def clear_faults(self) -> None:
         """Removes all faults."""
         self._call("DELETE", "/_faults")
 
-    def webhooks(self, **settings: Any) -> None:
+    def set_delivery(self, **settings: Any) -> None:
         """Changes how events are delivered; the fields are those of `POST /_webhooks`."""
         self._call("POST", "/_webhooks", json.dumps(settings))
 
