@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest_asyncio
 from stack_under_test import StackUnderTest, running_stack_under_test
 
-from ticketing_local.plan import Plan, plan_parts
+from ticketing_local.plan import Plan, plan_stack
 from ticketing_local.settings import Settings
 
 PAYMENT_WINDOW = 4
@@ -50,16 +50,16 @@ async def _money_agrees(request) -> AsyncIterator[None]:
 
 def _plan_with_failpoints(settings: Settings, secrets: dict[str, str]) -> Plan:
     """Replaces payments by payments_with_failpoints.py."""
-    planned = plan_parts(settings, secrets)
+    planned = plan_stack(settings, secrets)
     script = Path(__file__).with_name("payments_with_failpoints.py")
-    parts = [
+    specs = [
         replace(
-            part,
+            spec,
             command=[sys.executable, "-P", str(script)],
-            environment={**part.environment, "FAILPOINT_FILE": str(settings.data_dir / "failpoint")},
+            environment={**spec.environment, "FAILPOINT_FILE": str(settings.data_dir / "failpoint")},
         )
-        if part.name == "payments"
-        else part
-        for part in planned.parts
+        if spec.name == "payments"
+        else spec
+        for spec in planned.processes
     ]
-    return replace(planned, parts=parts)
+    return replace(planned, processes=specs)

@@ -15,19 +15,19 @@ import stripe
 from ticketing_common.storage.mongo import connect
 from ticketing_common.testing import wait_until
 from ticketing_common.values.ids import new_id
-from ticketing_local.plan import Plan, plan_parts
-from ticketing_local.process import Part
+from ticketing_local.plan import Plan, plan_stack
+from ticketing_local.process import ProcessSpec
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Planner, Stack
 from ticketing_local.testing import running_stack
 
 
 class StackUnderTest:
-    def __init__(self, processes: Stack, parts: Mapping[str, Part]) -> None:
+    def __init__(self, processes: Stack, specs: Mapping[str, ProcessSpec]) -> None:
         self.processes = processes
         self.refused_refunds: set[str] = set()
         """Orders whose refund Stripe refuses. Only these may differ between Stripe's records and ours."""
-        self._parts = parts
+        self._specs = specs
         self._users: list[httpx.AsyncClient] = []
         self._databases: dict[str, Any] = {}
         self._payment_window = self.env["EXPIRATION_WINDOW_SECONDS"]
@@ -69,7 +69,7 @@ class StackUnderTest:
         if self._payment_window != str(seconds):
             self._payment_window = str(seconds)
             window = {"EXPIRATION_WINDOW_SECONDS": self._payment_window}
-            await self.processes.replace(_add_environment(self._parts["orders"], window))
+            await self.processes.replace(_add_environment(self._specs["orders"], window))
 
     async def list_intents(self) -> list[stripe.PaymentIntent]:
         page = await self._intents.list_async({"limit": 100, "expand": ["data.latest_charge"]})
@@ -155,23 +155,23 @@ async def running_stack_under_test(
     *,
     payment_window: int,
     environment: Mapping[str, str] | None = None,
-    plan: Planner = plan_parts,
+    plan: Planner = plan_stack,
 ) -> AsyncIterator[StackUnderTest]:
     """Runs a stack, and at the end compares Stripe's records with ours.
 
     Orders expire after the payment window, in seconds. `environment` is added to that of every process.
     """
-    parts: dict[str, Part] = {}
+    specs: dict[str, ProcessSpec] = {}
 
-    def plan_and_keep_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
+    def plan_and_keep_specs(settings: Settings, secrets: dict[str, str]) -> Plan:
         planned = plan(settings, secrets)
-        parts.update({part.name: _add_environment(part, environment or {}) for part in planned.parts})
-        return replace(planned, parts=list(parts.values()))
+        specs.update({spec.name: _add_environment(spec, environment or {}) for spec in planned.processes})
+        return replace(planned, processes=list(specs.values()))
 
     async with running_stack(
-        data_dir, expiration_window_seconds=payment_window, plan=plan_and_keep_parts
+        data_dir, expiration_window_seconds=payment_window, plan=plan_and_keep_specs
     ) as processes:
-        stack = StackUnderTest(processes, parts)
+        stack = StackUnderTest(processes, specs)
         yield stack
         await stack.check_reconciliation()
         await stack.close_clients()
@@ -184,5 +184,5 @@ def net_captured_cents(intent: stripe.PaymentIntent) -> int:
     return intent.amount_received - charge.amount_refunded if charge and intent.amount_received else 0
 
 
-def _add_environment(part: Part, environment: Mapping[str, str]) -> Part:
-    return replace(part, environment={**part.environment, **environment})
+def _add_environment(spec: ProcessSpec, environment: Mapping[str, str]) -> ProcessSpec:
+    return replace(spec, environment={**spec.environment, **environment})

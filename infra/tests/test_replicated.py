@@ -31,7 +31,7 @@ from ticketing_common.messaging.bus import STREAM, Bus, open_bus
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.replica_set import initiate, member
 from ticketing_common.testing.servers import Server, find_binary, free_port, nats_server, running
-from ticketing_local.plan import Plan, plan_parts
+from ticketing_local.plan import Plan, plan_stack
 from ticketing_local.settings import Settings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.nightly]
@@ -98,7 +98,7 @@ def nats(tmp_path_factory) -> Iterator[Members]:
 async def stack(tmp_path_factory, mongo, nats) -> AsyncIterator[StackUnderTest]:
     def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
         external_stores = {"mongo_url": mongo.url, "nats_url": nats.url}
-        return plan_parts(settings.model_copy(update=external_stores), secrets)
+        return plan_stack(settings.model_copy(update=external_stores), secrets)
 
     async with running_stack_under_test(
         tmp_path_factory.mktemp("stack"),

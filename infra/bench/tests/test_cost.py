@@ -12,7 +12,7 @@ from pymongo import MongoClient
 
 from ticketing_common.messaging.bus import STREAM, open_bus
 from ticketing_common.testing import wait_until
-from ticketing_local.api import list_ticket, order, pay, sign_up, visitor
+from ticketing_local.api import list_ticket, new_client, order, pay, sign_up
 from ticketing_local.testing import running_stack
 
 PURCHASES = 8
@@ -60,7 +60,7 @@ async def counters_of_running_stack(folder):
 
 
 async def test_purchase_has_the_documented_writes_events_and_calls(tmp_path):
-    async with counters_of_running_stack(tmp_path) as (stack, counters), visitor(stack.base_url) as person:
+    async with counters_of_running_stack(tmp_path) as (stack, counters), new_client(stack.base_url) as person:
         await sign_up(person, "buyer@example.com", "correct horse battery")
         before = await counters.read()
         for _ in range(PURCHASES):

@@ -79,8 +79,8 @@ def test_replica_runs_the_code_of_its_checkout(tmp_path):
     deployment = Deployment(None, plan_releases(tmp_path / "old")[0])
     plan = deployment.plan(Settings(data_dir=tmp_path), SECRETS)
     for name in ("orders", "orders-2"):
-        part = next(part for part in plan.parts if part.name == name)
-        done = subprocess.run(part.command, env=part.environment, capture_output=True, text=True, timeout=30)
+        spec = next(spec for spec in plan.processes if spec.name == name)
+        done = subprocess.run(spec.command, env=spec.environment, capture_output=True, text=True, timeout=30)
         assert done.stdout == "the old version\n", done.stderr
 
 

@@ -15,7 +15,7 @@ from ticketing_local import data_dir
 from ticketing_local import supervisor as supervisor_module
 from ticketing_local.console import Console
 from ticketing_local.errors import StackError
-from ticketing_local.process import Part, Process
+from ticketing_local.process import Process, ProcessSpec
 from ticketing_local.stack import Planner
 from ticketing_local.supervisor import Supervisor
 from ticketing_local.testing import running_stack
@@ -27,8 +27,8 @@ async def always() -> bool:
     return True
 
 
-def script(code: str) -> Part:
-    return Part("orders", [sys.executable, "-S", "-c", code], {"PATH": os.environ["PATH"]}, always)
+def script(code: str) -> ProcessSpec:
+    return ProcessSpec("orders", [sys.executable, "-S", "-c", code], {"PATH": os.environ["PATH"]}, always)
 
 
 async def test_start_on_a_full_disk_is_refused_with_the_folder_and_what_to_do(
@@ -59,7 +59,7 @@ async def test_process_continues_while_its_log_cannot_be_written() -> None:
     code = f"for n in range(2000): print(n, {line!r}, flush=True)"  # more than a pipe holds
     shown: list[str] = []
     process = Process(script(code), Path("/dev/full"), shown.append)
-    await process.spawn(process.part)
+    await process.spawn(process.spec)
     async with asyncio.timeout(30):
         assert await process.wait() == 0
     assert shown[-1] == f"1999 {line}"

@@ -41,8 +41,8 @@ def client(
 ) -> Iterator[httpx.Client]:
     port = free_port()
     ports = {name: port for name, (port, _) in services.items()} | {"payments": free_port()}
-    part = plan_ingress(port, ports, tmp_path_factory.mktemp("it's a folder"), timeout_seconds=1)
-    process = subprocess.Popen(part.command, env=part.environment, stderr=subprocess.DEVNULL)
+    spec = plan_ingress(port, ports, tmp_path_factory.mktemp("it's a folder"), timeout_seconds=1)
+    process = subprocess.Popen(spec.command, env=spec.environment, stderr=subprocess.DEVNULL)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         deadline = time.monotonic() + 10
         for path in ["/", "/api/users", "/api/tickets", "/api/orders"]:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ticketing_local.plan import Plan
-from ticketing_local.process import Part
+from ticketing_local.process import ProcessSpec
 from ticketing_local.replicas import replicate
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Planner, Stack
@@ -17,16 +17,18 @@ from ticketing_local.testing import running_stack
 
 
 @pytest.fixture
-def parts() -> dict[str, Part]:
+def specs() -> dict[str, ProcessSpec]:
     """What each process of `stack` runs, by name."""
     return {}
 
 
 @pytest.fixture
-async def stack(tmp_path: Path, with_stand_ins: Planner, parts: dict[str, Part]) -> AsyncIterator[Stack]:
+async def stack(
+    tmp_path: Path, with_stand_ins: Planner, specs: dict[str, ProcessSpec]
+) -> AsyncIterator[Stack]:
     def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
         plan = replicate(with_stand_ins(settings, secrets), 2)
-        parts.update({part.name: part for part in plan.parts})
+        specs.update({spec.name: spec for spec in plan.processes})
         return plan
 
     async with running_stack(tmp_path, plan=plan) as stack:
@@ -102,14 +104,14 @@ async def test_second_web_site_calls_the_second_replica_of_each_service(
         ["JWT_KEY", "STRIPE_KEY", "STRIPE_PUBLISHABLE_KEY", "STRIPE_WEBHOOK_SECRET"], "secret"
     )
     plan = replicate(with_stand_ins(settings, secrets), 2)
-    second = next(part for part in plan.parts if part.name == "client-2")
+    second = next(spec for spec in plan.processes if spec.name == "client-2")
     assert second.environment["ORDERS_URL"] == f"http://127.0.0.1:{plan.ports['orders-2']}"
 
 
 async def test_process_can_be_replaced_by_another_version(
-    stack: Stack, client: httpx.AsyncClient, parts: dict[str, Part]
+    stack: Stack, client: httpx.AsyncClient, specs: dict[str, ProcessSpec]
 ) -> None:
     for name in ("orders", "orders-2"):
-        environment = {**parts[name].environment, "MONGO_URI": "the new version"}
-        await stack.replace(replace(parts[name], environment=environment))
+        environment = {**specs[name].environment, "MONGO_URI": "the new version"}
+        await stack.replace(replace(specs[name], environment=environment))
     assert (await client.get("/api/orders")).json()["service"] == "the new version"

@@ -14,11 +14,11 @@ import pytest
 from ticketing_local import supervisor as supervisor_module
 from ticketing_local.console import Console
 from ticketing_local.errors import StackError
-from ticketing_local.process import Part
+from ticketing_local.process import ProcessSpec
 from ticketing_local.supervisor import Supervisor
 
 IsAlive = Callable[[int], bool]
-Script = Callable[[str, str], Part]
+Script = Callable[[str, str], ProcessSpec]
 Supervise = Callable[..., Supervisor]
 
 RUN = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(3600)"
@@ -29,14 +29,14 @@ IGNORE_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    def script(name: str, code: str) -> Part:
+    def script(name: str, code: str) -> ProcessSpec:
         """A process that is ready after its first output."""
 
         async def has_output() -> bool:
             return (tmp_path / f"{name}.log").stat().st_size > 0
 
         environment = {"PATH": os.environ["PATH"], "WORD": "hello"}
-        return Part(name, [sys.executable, "-S", "-c", code], environment, has_output)
+        return ProcessSpec(name, [sys.executable, "-S", "-c", code], environment, has_output)
 
     return script
 
@@ -50,10 +50,10 @@ def screen() -> io.StringIO:
 async def supervise(tmp_path: Path, screen: io.StringIO) -> AsyncIterator[Supervise]:
     supervisors: list[Supervisor] = []
 
-    def supervise(*parts: Part, restarts: bool = True) -> Supervisor:
+    def supervise(*specs: ProcessSpec, restarts: bool = True) -> Supervisor:
         console = Console(screen)
         console.shows_logs = True
-        supervisors.append(Supervisor(parts, tmp_path, console, restarts=restarts))
+        supervisors.append(Supervisor(specs, tmp_path, console, restarts=restarts))
         return supervisors[-1]
 
     yield supervise

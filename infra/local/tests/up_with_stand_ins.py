@@ -10,27 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from ticketing_local.foreground import run
-from ticketing_local.plan import Plan, plan_parts
-from ticketing_local.process import Part
+from ticketing_local.plan import Plan, plan_stack
+from ticketing_local.process import ProcessSpec
 from ticketing_local.settings import Settings
 
 
 def with_stand_ins(settings: Settings, secrets: dict[str, str]) -> Plan:
     """The plan of `make up`, with a stand-in for each Python process, and of the stores only Redis."""
-    real = plan_parts(settings, secrets)
+    real = plan_stack(settings, secrets)
     return replace(
-        real, parts=[_stand_in(part) for part in real.parts if part.name not in ("mongod", "nats")]
+        real, processes=[_stand_in(spec) for spec in real.processes if spec.name not in ("mongod", "nats")]
     )
 
 
-def _stand_in(part: Part) -> Part:
-    if part.name == os.environ.get("BREAK"):
-        return replace(part, command=[sys.executable, "-c", "print('cannot go on'); raise SystemExit(3)"])
-    if part.command[0] != sys.executable:
-        return part
+def _stand_in(spec: ProcessSpec) -> ProcessSpec:
+    if spec.name == os.environ.get("BREAK"):
+        return replace(spec, command=[sys.executable, "-c", "print('cannot go on'); raise SystemExit(3)"])
+    if spec.command[0] != sys.executable:
+        return spec
     command = [sys.executable, "-S", str(Path(__file__).with_name("stand_in.py"))]
     stubborn = {"STUBBORN": os.environ.get("STUBBORN", "")}
-    return replace(part, command=command, environment=part.environment | stubborn)
+    return replace(spec, command=command, environment=spec.environment | stubborn)
 
 
 if __name__ == "__main__":

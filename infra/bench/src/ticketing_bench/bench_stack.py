@@ -17,8 +17,8 @@ from ticketing_common.messaging.bus import Bus, open_bus
 from ticketing_common.testing import wait_until
 from ticketing_common.testing.servers import free_port
 from ticketing_common.values.ids import new_id
-from ticketing_local.plan import Plan, plan_parts, python_part
-from ticketing_local.process import Part
+from ticketing_local.plan import Plan, plan_stack, python_process
+from ticketing_local.process import ProcessSpec
 from ticketing_local.readiness import http_answers
 from ticketing_local.replicas import replicate
 from ticketing_local.settings import Settings
@@ -72,16 +72,16 @@ async def running_bench_stack(folder: Path, *, two_workers: bool = False) -> Asy
     second_workers = SECOND_WORKERS if two_workers else []
 
     def plan(settings: Settings, secrets: dict[str, str]) -> Plan:
-        planned = plan_parts(settings, secrets)
+        planned = plan_stack(settings, secrets)
         replicas = replicate(planned, 2)
         ports.update(replicas.ports)
         address = {"HOST": "127.0.0.1", "PORT": str(ports["floor"])}
         environment = address | {"MONGO_URL": planned.env["MONGO_URL"]}
         is_ready = http_answers(ports["floor"], "/readyz")
-        floor = python_part("floor", "ticketing_bench.floor", environment, is_ready)
-        seconds = [part for part in replicas.parts if part.name in second_workers]
-        parts = [_log_to_file(part, settings.data_dir) for part in [*planned.parts, floor, *seconds]]
-        return replace(planned, parts=parts)
+        floor = python_process("floor", "ticketing_bench.floor", environment, is_ready)
+        seconds = [spec for spec in replicas.processes if spec.name in second_workers]
+        specs = [_log_to_file(spec, settings.data_dir) for spec in [*planned.processes, floor, *seconds]]
+        return replace(planned, processes=specs)
 
     async with running_stack(folder, expiration_window_seconds=3600, plan=plan) as stack:
         await stack.supervisor.stop(*second_workers)
@@ -95,11 +95,11 @@ async def running_bench_stack(folder: Path, *, two_workers: bool = False) -> Asy
             await stack.stop("floor")
 
 
-def _log_to_file(part: Part, folder: Path) -> Part:
+def _log_to_file(spec: ProcessSpec, folder: Path) -> ProcessSpec:
     # Reading the log through a pipe would cost processor time in this process. The shell also saves the pid.
     script = 'echo $$ > "${0%.out}.pid"; exec "$@" >> "$0" 2>&1'
-    command = ["sh", "-c", script, str(_log(folder, part.name)), *part.command]
-    return replace(part, command=command, environment={**part.environment, "LOG_FORMAT": "json"})
+    command = ["sh", "-c", script, str(_log(folder, spec.name)), *spec.command]
+    return replace(spec, command=command, environment={**spec.environment, "LOG_FORMAT": "json"})
 
 
 def _log(folder: Path, name: str) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import ticketing_chaos
 from ticketing_chaos.guards import GUARDS
-from ticketing_local.plan import Plan, plan_parts
-from ticketing_local.process import Part
+from ticketing_local.plan import Plan, plan_stack
+from ticketing_local.process import ProcessSpec
 from ticketing_local.replicas import replicate, service_of
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Stack
@@ -29,9 +29,9 @@ class Version:
     consumes_all: bool = True  # False: each consumer subscribes to one subject less
     checkout: Path | None = None  # None: this one
 
-    def run(self, part: Part, patches: list[str]) -> Part:
+    def run(self, spec: ProcessSpec, patches: list[str]) -> ProcessSpec:
         """The process with this version of its module, patched."""
-        interpreter, module, environment = sys.executable, part.command[-1], part.environment
+        interpreter, module, environment = sys.executable, spec.command[-1], spec.environment
         if not self.consumes_all and module in OPTIONAL_SUBJECTS:
             patches = [*patches, f"without={OPTIONAL_SUBJECTS[module]}"]
         if self.checkout:
@@ -42,9 +42,9 @@ class Version:
             if (own := self.checkout / ".venv/bin/python").exists():
                 interpreter = str(own)
         elif not patches:
-            return part
+            return spec
         command = [interpreter, "-P", "-m", "ticketing_chaos.patched", module, *patches]
-        return replace(part, command=command, environment=environment)
+        return replace(spec, command=command, environment=environment)
 
 
 Release = tuple[Version, ...]  # the version of each service's first replica, of its second, and so on
@@ -70,38 +70,38 @@ class Deployment:
 
     guard: str | None  # is disabled in every version
     release: Release
-    _parts: dict[str, Part] = field(default_factory=dict)  # the replicas, as this version runs them
+    _specs: dict[str, ProcessSpec] = field(default_factory=dict)  # the replicas, as this version runs them
 
     def plan(self, settings: Settings, secrets: dict[str, str]) -> Plan:
-        planned = replicate(plan_parts(settings, secrets), len(self.release))
-        self._parts = {part.name: part for part in planned.parts if part.name in planned.ports}
-        replicas = {name: self._configure(part, self.release) for name, part in self._parts.items()}
-        return replace(planned, parts=[replicas.get(part.name, part) for part in planned.parts])
+        planned = replicate(plan_stack(settings, secrets), len(self.release))
+        self._specs = {spec.name: spec for spec in planned.processes if spec.name in planned.ports}
+        replicas = {name: self._configure(spec, self.release) for name, spec in self._specs.items()}
+        return replace(planned, processes=[replicas.get(spec.name, spec) for spec in planned.processes])
 
     async def roll_out(self, stack: Stack, release: Release) -> None:
         """Replace the changed replicas: of all services at the same time, of each service one by one."""
-        services: dict[str, list[Part]] = defaultdict(list)
+        services: dict[str, list[ProcessSpec]] = defaultdict(list)
         # First the replicas that will consume more subjects.
-        for part in sorted(self._parts.values(), key=lambda part: not release[_index(part)].consumes_all):
-            configured = self._configure(part, release)
-            if configured != self._configure(part, self.release):
-                services[service_of(part.name)].append(configured)
+        for spec in sorted(self._specs.values(), key=lambda spec: not release[_index(spec)].consumes_all):
+            configured = self._configure(spec, release)
+            if configured != self._configure(spec, self.release):
+                services[service_of(spec.name)].append(configured)
 
-        async def replace_one_by_one(parts: list[Part]) -> None:
-            for part in parts:
-                await stack.replace(part)
+        async def replace_one_by_one(specs: list[ProcessSpec]) -> None:
+            for spec in specs:
+                await stack.replace(spec)
 
         async with asyncio.TaskGroup() as group:
-            for parts in services.values():
-                group.create_task(replace_one_by_one(parts))
+            for specs in services.values():
+                group.create_task(replace_one_by_one(specs))
         self.release = release
 
-    def _configure(self, part: Part, release: Release) -> Part:
-        patches = [f"clock={CLOCK_SHIFT}"] if _index(part) else []
-        if self.guard and service_of(part.name) in GUARDS[self.guard].services:
+    def _configure(self, spec: ProcessSpec, release: Release) -> ProcessSpec:
+        patches = [f"clock={CLOCK_SHIFT}"] if _index(spec) else []
+        if self.guard and service_of(spec.name) in GUARDS[self.guard].services:
             patches.append(f"guard={self.guard}")
-        return release[_index(part)].run(part, patches)
+        return release[_index(spec)].run(spec, patches)
 
 
-def _index(part: Part) -> int:
-    return int(part.name.partition("-")[2] or 1) - 1  # 0 for the first replica
+def _index(spec: ProcessSpec) -> int:
+    return int(spec.name.partition("-")[2] or 1) - 1  # 0 for the first replica

@@ -21,7 +21,7 @@ class Refused(Exception):
         super().__init__(f"{request.method} {request.url.path}: {self.status}, {self.message}")
 
 
-def visitor(base_url: str) -> httpx.AsyncClient:
+def new_client(base_url: str) -> httpx.AsyncClient:
     """A client without a session; after `sign_up` or sign-in it keeps the session's cookie."""
     # trust_env: a proxy from the environment cannot reach localhost.
     return httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False)

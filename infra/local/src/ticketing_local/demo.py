@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import httpx
 
 from ticketing_local import api
-from ticketing_local.api import Json, Refused, eventually, get, visitor
+from ticketing_local.api import Json, Refused, eventually, get, new_client
 from ticketing_local.console import Console, terminal
 
 MAX_WAIT_SECONDS = 60
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 async def run_demo(base_url: str, console: Console) -> None:
-    async with visitor(base_url) as sam, visitor(base_url) as alice, visitor(base_url) as bob:
+    async with new_client(base_url) as sam, new_client(base_url) as alice, new_client(base_url) as bob:
         demo = Demo({"Sam": sam, "Alice": alice, "Bob": bob}, console)
         demo.print_heading(f"Demo of the market at {base_url}")
         await demo.sign_up()

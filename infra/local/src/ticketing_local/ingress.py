@@ -8,7 +8,7 @@ from string import Template
 from ticketing_common.testing.servers import find_binary
 from ticketing_local.errors import StackError
 from ticketing_local.log_filters import filter_caddy
-from ticketing_local.process import Part, inherited
+from ticketing_local.process import ProcessSpec, inherited
 from ticketing_local.readiness import http_answers
 from ticketing_local.replicas import ports_of
 
@@ -22,7 +22,7 @@ SITE = "client"
 """The service that gets all other paths, but not those that the Caddyfile answers with 404."""
 
 
-def plan_ingress(port: int, ports: dict[str, int], data_dir: Path, timeout_seconds: int = 30) -> Part:
+def plan_ingress(port: int, ports: dict[str, int], data_dir: Path, timeout_seconds: int = 30) -> ProcessSpec:
     """Plan Caddy on `port`, in front of the processes on `ports`.
 
     Requests for `orders` are shared between `orders`, `orders-2` and so on. A service that does not begin to
@@ -44,7 +44,7 @@ def plan_ingress(port: int, ports: dict[str, int], data_dir: Path, timeout_secon
     # Without these, Caddy keeps files in the user's home.
     environment = inherited() | {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     # The ingress answers this path itself, whether or not the services are up.
-    return Part("ingress", command, environment, http_answers(port, "/healthz", 404), filter_caddy)
+    return ProcessSpec("ingress", command, environment, http_answers(port, "/healthz", 404), filter_caddy)
 
 
 def _route(path: str, ports: list[int]) -> str:

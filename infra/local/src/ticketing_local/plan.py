@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ticketing_common.testing.servers import Server, answers, free_port, mongod, nats_server, redis_server
 from ticketing_local.log_filters import LogFilter, filter_mongod, filter_nats, filter_redis
-from ticketing_local.process import Part, inherited
+from ticketing_local.process import ProcessSpec, inherited
 from ticketing_local.readiness import ReadinessCheck, http_answers
 from ticketing_local.settings import Settings
 
@@ -32,7 +32,7 @@ _VARIABLES = {
 class Plan:
     """The processes of a stack that is not started yet."""
 
-    parts: list[Part]
+    processes: list[ProcessSpec]
     """All but the ingress, which starts when these are ready."""
     external: dict[str, str]
     """The URLs, by name, of the stores that the stack uses but does not start."""
@@ -42,9 +42,9 @@ class Plan:
     """The content of stack.env."""
 
 
-def plan_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
+def plan_stack(settings: Settings, secrets: dict[str, str]) -> Plan:
     """One process for each service, and for each store that the settings do not name."""
-    parts: list[Part] = []
+    specs: list[ProcessSpec] = []
     external: dict[str, str] = {}
 
     def use_store(
@@ -56,7 +56,7 @@ def plan_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
             return url
         server = make_server(free_port(), settings.data_dir)
         is_ready = partial(asyncio.to_thread, answers, server)
-        parts.append(Part(name, server.command, inherited(), is_ready, log_filter))
+        specs.append(ProcessSpec(name, server.command, inherited(), is_ready, log_filter))
         return server.url
 
     mongo_url = use_store("mongod", settings.mongo_url, mongod, filter_mongod)
@@ -67,7 +67,7 @@ def plan_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
         stripe_js = "https://js.stripe.com/v3/"
     else:
         port = free_port()
-        parts.append(_plan_stripe_stand_in(port, settings, secrets))
+        specs.append(_plan_stripe_stand_in(port, settings, secrets))
         stripe_api_base = f"http://127.0.0.1:{port}"
         stripe_js = f"{stripe_api_base}/v3/"
     ports = {name: free_port() for name in _VARIABLES}
@@ -83,11 +83,11 @@ def plan_parts(settings: Settings, secrets: dict[str, str]) -> Plan:
         "EXPIRATION_WINDOW_SECONDS": str(settings.expiration_window_seconds),
         **{name: secrets[name] for name in ["JWT_KEY", *_STRIPE_SECRETS]},
     }
-    parts += [_plan_service(name, ports[name], env, settings.log_level) for name in _VARIABLES]
-    return Plan(parts, external, ports, env)
+    specs += [_plan_service(name, ports[name], env, settings.log_level) for name in _VARIABLES]
+    return Plan(specs, external, ports, env)
 
 
-def _plan_service(name: str, port: int, env: dict[str, str], log_level: str) -> Part:
+def _plan_service(name: str, port: int, env: dict[str, str], log_level: str) -> ProcessSpec:
     service, module = ("expiration", "worker") if name == "worker" else (name, "main")
     variables = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": log_level, "LOG_FORMAT": "console"}
     variables |= {variable: env[variable] for variable in _VARIABLES[name]}
@@ -95,10 +95,10 @@ def _plan_service(name: str, port: int, env: dict[str, str], log_level: str) -> 
         variables |= {"MONGO_URI": env[f"MONGO_URI_{service.upper()}"], "NATS_URL": env["NATS_URL"]}
     if "JWT_KEY" in variables:
         variables["COOKIE_SECURE"] = "false"  # the ingress serves plain HTTP
-    return python_part(name, f"{service}.{module}", variables, http_answers(port, "/readyz"))
+    return python_process(name, f"{service}.{module}", variables, http_answers(port, "/readyz"))
 
 
-def _plan_stripe_stand_in(port: int, settings: Settings, secrets: dict[str, str]) -> Part:
+def _plan_stripe_stand_in(port: int, settings: Settings, secrets: dict[str, str]) -> ProcessSpec:
     data_dir = settings.data_dir.absolute() / "stripe"
     data_dir.mkdir(exist_ok=True)
     variables = {
@@ -109,13 +109,15 @@ def _plan_stripe_stand_in(port: int, settings: Settings, secrets: dict[str, str]
         "WEBHOOK_URL": f"http://localhost:{settings.port}/api/payments/webhook",
         **{name: secrets[name] for name in _STRIPE_SECRETS},
     }
-    return python_part("stripe", "stripe_stand_in.main", variables, http_answers(port, "/healthz"))
+    return python_process("stripe", "stripe_stand_in.main", variables, http_answers(port, "/healthz"))
 
 
-def python_part(name: str, module: str, variables: dict[str, str], is_ready: ReadinessCheck) -> Part:
+def python_process(
+    name: str, module: str, variables: dict[str, str], is_ready: ReadinessCheck
+) -> ProcessSpec:
     # -P: a folder named `orders` in the current directory must not hide the package `orders`.
     environment = inherited() | {"PYTHONUNBUFFERED": "1"} | variables
-    return Part(name, [sys.executable, "-P", "-m", module], environment, is_ready)
+    return ProcessSpec(name, [sys.executable, "-P", "-m", module], environment, is_ready)
 
 
 def _with_database(mongo_url: str, database: str) -> str:

@@ -18,7 +18,7 @@ from ticketing_local.readiness import ReadinessCheck
 
 
 @dataclass(frozen=True)
-class Part:
+class ProcessSpec:
     """What a process runs, when it is ready, and what the terminal shows of its output."""
 
     name: str
@@ -41,8 +41,8 @@ def inherited() -> dict[str, str]:
 class Process:
     """A process, running or not. Its output is appended to `log`; `show` gets what the filter keeps."""
 
-    def __init__(self, part: Part, log: Path, show: Callable[[str], None]) -> None:
-        self.part = part
+    def __init__(self, spec: ProcessSpec, log: Path, show: Callable[[str], None]) -> None:
+        self.spec = spec
         self.log = log
         self.last_lines: deque[str] = deque(maxlen=12)
         """The end of the output of the last run."""
@@ -50,7 +50,7 @@ class Process:
         self._child: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def spawn(self, part: Part) -> None:
+    async def spawn(self, spec: ProcessSpec) -> None:
         """Start it. Raises StackError if the command cannot be run or the log cannot be written."""
         try:
             log = self.log.open("ab", buffering=0)
@@ -62,8 +62,8 @@ class Process:
         output, child_output = os.pipe()
         try:
             self._child = await asyncio.create_subprocess_exec(
-                *part.command,
-                env=part.environment,
+                *spec.command,
+                env=spec.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=child_output,
                 stderr=child_output,
@@ -74,12 +74,12 @@ class Process:
             os.close(output)
             log.close()
             raise StackError(
-                f"{part.name} cannot be run: {error}. Install it again: make clean, then make up."
+                f"{spec.name} cannot be run: {error}. Install it again: make clean, then make up."
             ) from error
         finally:
             os.close(child_output)
         self.last_lines.clear()
-        self._reading = asyncio.create_task(self._read_output(output, log, part.log_filter))
+        self._reading = asyncio.create_task(self._read_output(output, log, spec.log_filter))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole process group, so that no forked child outlives its parent."""

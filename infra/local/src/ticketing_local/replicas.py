@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ticketing_common.testing.servers import free_port
 from ticketing_local.plan import Plan
-from ticketing_local.process import Part
+from ticketing_local.process import ProcessSpec
 from ticketing_local.readiness import http_answers
 
 
@@ -26,14 +26,14 @@ def replicate(plan: Plan, replicas: int) -> Plan:
     """
     numbers = range(2, replicas + 1)
     ports = {f"{name}-{n}": free_port() for n in numbers for name in plan.ports}
-    copies = [_copy(part, n, ports) for n in numbers for part in plan.parts if part.name in plan.ports]
-    return replace(plan, parts=[*plan.parts, *copies], ports=plan.ports | ports)
+    copies = [_copy(spec, n, ports) for n in numbers for spec in plan.processes if spec.name in plan.ports]
+    return replace(plan, processes=[*plan.processes, *copies], ports=plan.ports | ports)
 
 
-def _copy(part: Part, n: int, ports: dict[str, int]) -> Part:
-    name = f"{part.name}-{n}"
-    environment = part.environment | {"PORT": str(ports[name])}
+def _copy(spec: ProcessSpec, n: int, ports: dict[str, int]) -> ProcessSpec:
+    name = f"{spec.name}-{n}"
+    environment = spec.environment | {"PORT": str(ports[name])}
     for service in ("auth", "tickets", "orders", "payments"):
         if f"{service.upper()}_URL" in environment:
             environment[f"{service.upper()}_URL"] = f"http://127.0.0.1:{ports[f'{service}-{n}']}"
-    return replace(part, name=name, environment=environment, is_ready=http_answers(ports[name], "/readyz"))
+    return replace(spec, name=name, environment=environment, is_ready=http_answers(ports[name], "/readyz"))

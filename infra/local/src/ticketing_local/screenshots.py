@@ -12,7 +12,7 @@ from playwright.async_api import Page
 
 from ticketing_common.http.sessions import COOKIE
 from ticketing_common.testing.browser import BrowserMissing, launched
-from ticketing_local.api import Refused, eventually, get, list_ticket, order, pay, refund, sign_up, visitor
+from ticketing_local.api import Refused, eventually, get, list_ticket, new_client, order, pay, refund, sign_up
 from ticketing_local.errors import StackError
 from ticketing_local.testing import running_stack
 
@@ -39,8 +39,8 @@ async def take_screenshots() -> None:
         async with (
             launched() as browser,
             running_stack(Path(folder), seed=True) as stack,
-            visitor(stack.base_url) as sam,
-            visitor(stack.base_url) as ada,
+            new_client(stack.base_url) as sam,
+            new_client(stack.base_url) as ada,
         ):
             public, own = await _create_orders(sam, ada)
             for size, scheme in itertools.product(SIZES, SCHEMES):

@@ -1,6 +1,6 @@
 """The demo data: a seller with a dozen tickets, added once to each new data folder."""
 
-from ticketing_local.api import Refused, list_ticket, sign_up, visitor
+from ticketing_local.api import Refused, list_ticket, new_client, sign_up
 
 EMAIL = "demo@ticketing.dev"
 PASSWORD = "ticketing-demo"
@@ -24,7 +24,7 @@ TICKETS = [
 
 async def seed(base_url: str) -> int:
     """List the tickets and return their number; 0 if the seller has an account already."""
-    async with visitor(base_url) as seller:
+    async with new_client(base_url) as seller:
         try:
             await sign_up(seller, EMAIL, PASSWORD)
         except Refused as refused:

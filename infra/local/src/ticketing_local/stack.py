@@ -12,8 +12,8 @@ from ticketing_local.console import Console
 from ticketing_local.data_dir import load_secrets, lock_folder, report_disk_errors, write_env_file
 from ticketing_local.errors import StackError
 from ticketing_local.ingress import check_port_is_free, plan_ingress
-from ticketing_local.plan import Plan, plan_parts
-from ticketing_local.process import Part
+from ticketing_local.plan import Plan, plan_stack
+from ticketing_local.process import ProcessSpec
 from ticketing_local.replicas import service_of
 from ticketing_local.settings import Settings
 from ticketing_local.supervisor import Supervisor
@@ -55,11 +55,11 @@ class Stack:
         await self.stop(name)
         await self.start(name)
 
-    async def replace(self, part: Part) -> None:
+    async def replace(self, spec: ProcessSpec) -> None:
         """Stop the process of this name, and start another version of it."""
-        await self.stop(part.name)
-        self.supervisor.update(part)
-        await self.start(part.name)
+        await self.stop(spec.name)
+        self.supervisor.update(spec)
+        await self.start(spec.name)
 
     def pause(self, name: str) -> None:
         """Freeze a process (SIGSTOP): its connections stay open, and it does not answer."""
@@ -75,7 +75,7 @@ Planner = Callable[[Settings, dict[str, str]], Plan]
 
 @contextlib.asynccontextmanager
 async def run_stack(
-    settings: Settings, console: Console, *, restarts: bool, plan: Planner = plan_parts
+    settings: Settings, console: Console, *, restarts: bool, plan: Planner = plan_stack
 ) -> AsyncIterator[Stack]:
     """Start the stack, yield it when it is ready, and stop it. Raises StackError if it cannot start."""
     data_dir = settings.data_dir
@@ -89,11 +89,13 @@ async def run_stack(
                 ingress = plan_ingress(settings.port, planned.ports, data_dir)
             except ServerUnavailable as error:
                 raise StackError(str(error)) from error
-            supervisor = Supervisor([*planned.parts, ingress], data_dir / "logs", console, restarts=restarts)
+            supervisor = Supervisor(
+                [*planned.processes, ingress], data_dir / "logs", console, restarts=restarts
+            )
         try:
             for name, url in planned.external.items():
                 console.show_state(name, "external", f"at {url}")
-            await supervisor.start(*(part.name for part in planned.parts))
+            await supervisor.start(*(spec.name for spec in planned.processes))
             # Before the ingress starts: a script that reaches the ingress finds the file.
             with report_disk_errors(data_dir):
                 write_env_file(env_file, planned.env)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ticketing_local.console import Console
 from ticketing_local.data_dir import describe_full_disk
 from ticketing_local.errors import StackError
-from ticketing_local.process import Part, Process, describe_exit
+from ticketing_local.process import Process, ProcessSpec, describe_exit
 
 RESTART_DELAY = 0.5
 MAX_EXITS = 5
@@ -25,8 +25,8 @@ class _Supervised(Process):
     should_run = False
     task: asyncio.Task[None] | None = None
 
-    def __init__(self, part: Part, log: Path, console: Console) -> None:
-        super().__init__(part, log, partial(console.show_output, part.name))
+    def __init__(self, spec: ProcessSpec, log: Path, console: Console) -> None:
+        super().__init__(spec, log, partial(console.show_output, spec.name))
         self.ready = asyncio.Event()
 
     @property
@@ -49,8 +49,10 @@ class _Supervised(Process):
 class Supervisor:
     """Runs processes. Without `restarts` (in tests), a process that exits stays down until `start`."""
 
-    def __init__(self, parts: Iterable[Part], logs: Path, console: Console, *, restarts: bool = True) -> None:
-        self._processes = {p.name: _Supervised(p, logs / f"{p.name}.log", console) for p in parts}
+    def __init__(
+        self, specs: Iterable[ProcessSpec], logs: Path, console: Console, *, restarts: bool = True
+    ) -> None:
+        self._processes = {p.name: _Supervised(p, logs / f"{p.name}.log", console) for p in specs}
         self._logs = logs
         self._console = console
         self._restarts = restarts
@@ -65,9 +67,9 @@ class Supervisor:
     def log_of(self, name: str) -> Path:
         return self._processes[name].log
 
-    def update(self, part: Part) -> None:
+    def update(self, spec: ProcessSpec) -> None:
         """Change what the process of this name runs, from its next start on."""
-        self._processes[part.name].part = part
+        self._processes[spec.name].spec = spec
 
     async def start(self, *names: str, environment: Mapping[str, str] | None = None) -> None:
         """Start these processes at once and wait until all are ready; `environment` is added to theirs.
@@ -77,17 +79,17 @@ class Supervisor:
         starting = [self._processes[name] for name in names]
         for each in starting:
             if each.is_running:
-                raise StackError(f"{each.part.name} is running already: stop it first.")
+                raise StackError(f"{each.spec.name} is running already: stop it first.")
             colour = {"FORCE_COLOR": "1"} if self._console.has_colour else {}
-            part = replace(each.part, environment={**each.part.environment, **colour, **(environment or {})})
-            each.start(self._run(each, part))
+            spec = replace(each.spec, environment={**each.spec.environment, **colour, **(environment or {})})
+            each.start(self._run(each, spec))
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await asyncio.gather(*(each.wait_until_ready() for each in starting))
         except TimeoutError:
             late = [each for each in starting if not each.ready.is_set()]
             raise StackError(
-                f"{', '.join(each.part.name for each in late)} not ready after {START_TIMEOUT:g} s.\n"
+                f"{', '.join(each.spec.name for each in late)} not ready after {START_TIMEOUT:g} s.\n"
                 + "\n".join(map(self._last_output, late))
             ) from None
 
@@ -109,8 +111,8 @@ class Supervisor:
         await _wait_until_ended(stopping, STOP_TIMEOUT)
         for each in stopping:
             if each.is_running:
-                self._console.warn(f"{each.part.name} does not stop within {STOP_TIMEOUT:g} s: it is killed.")
-        await self.kill(*(each.part.name for each in stopping))
+                self._console.warn(f"{each.spec.name} does not stop within {STOP_TIMEOUT:g} s: it is killed.")
+        await self.kill(*(each.spec.name for each in stopping))
 
     async def kill(self, *names: str) -> None:
         """Send SIGKILL to these processes and wait for their end."""
@@ -123,12 +125,12 @@ class Supervisor:
     def signal(self, name: str, number: signal.Signals) -> None:
         self._processes[name].signal(number)
 
-    async def _run(self, each: _Supervised, part: Part) -> None:
+    async def _run(self, each: _Supervised, spec: ProcessSpec) -> None:
         """Run the process, and restart it when it exits, until it should stop or is given up."""
         exits: deque[float] = deque(maxlen=MAX_EXITS)
         while each.should_run:
             started_at = time.monotonic()
-            await each.spawn(part)
+            await each.spawn(spec)
             if not each.should_run:  # it was stopped during spawn()
                 each.signal(signal.SIGKILL)
             waiting = asyncio.create_task(self._mark_ready(each, started_at))
@@ -145,14 +147,14 @@ class Supervisor:
             await asyncio.sleep(RESTART_DELAY)
 
     async def _mark_ready(self, each: _Supervised, started_at: float) -> None:
-        while not await each.part.is_ready():  # noqa: ASYNC110 - another process sets no Event
+        while not await each.spec.is_ready():  # noqa: ASYNC110 - another process sets no Event
             await asyncio.sleep(0.1)
         each.ready.set()
-        self._console.show_state(each.part.name, "ready", f"{time.monotonic() - started_at:4.1f} s")
+        self._console.show_state(each.spec.name, "ready", f"{time.monotonic() - started_at:4.1f} s")
 
     def _report_exit(self, each: _Supervised, status: int, was_ready: bool, exits: deque[float]) -> None:
         """Raises StackError to give the process up."""
-        name, how = each.part.name, describe_exit(status)
+        name, how = each.spec.name, describe_exit(status)
         if not self._restarts:
             if not was_ready:
                 raise StackError(f"{name} {how} before it was ready.\n{self._last_output(each)}")
@@ -169,11 +171,11 @@ class Supervisor:
             )
 
     def _last_output(self, each: _Supervised) -> str:
-        rest = f"Look at {self.log_of(each.part.name)} for the rest."
+        rest = f"Look at {self.log_of(each.spec.name)} for the rest."
         if full := describe_full_disk(self._logs):  # then the output only shows a crash
             return f"{full}\n{rest}"
         output = "".join(f"    {line}\n" for line in each.last_lines) or "    (nothing)\n"
-        return f"The last output of {each.part.name}:\n{output}{rest}"
+        return f"The last output of {each.spec.name}:\n{output}{rest}"
 
 
 async def _wait_until_ended(processes: Iterable[_Supervised], timeout: float | None = None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ticketing_common.testing.servers import free_port
 from ticketing_local.console import Console
-from ticketing_local.plan import plan_parts
+from ticketing_local.plan import plan_stack
 from ticketing_local.seed import seed as add_demo_data
 from ticketing_local.settings import Settings
 from ticketing_local.stack import Planner, Stack, run_stack
@@ -18,7 +18,7 @@ async def running_stack(
     *,
     expiration_window_seconds: int = 900,
     seed: bool = False,
-    plan: Planner = plan_parts,
+    plan: Planner = plan_stack,
 ) -> AsyncIterator[Stack]:
     """Run the processes of `make up`; one that exits stays down until the test starts it.
 

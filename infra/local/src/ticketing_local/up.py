@@ -14,9 +14,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, _exit_at_once)
     # These imports take a second. At the top of the file, Ctrl-C during them would print a traceback.
     from ticketing_local.foreground import run
-    from ticketing_local.plan import plan_parts
+    from ticketing_local.plan import plan_stack
 
-    sys.exit(run(plan_parts, STARTED_AT))
+    sys.exit(run(plan_stack, STARTED_AT))
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
