@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def fifty_buyers(stack):
-    return [await stack.sign_up() for _ in range(50)]
+    return await asyncio.gather(*(stack.sign_up() for _ in range(50)))
 
 
 async def test_ticket_is_listed_ordered_paid_and_stays_sold(stack):

@@ -1,4 +1,4 @@
-"""Payments end to end: 3-D Secure, webhooks, refunds, and a Stripe that is slow or down."""
+"""Card payments end to end: 3-D Secure, webhooks, refunds, and a Stripe that is slow or down."""
 
 import asyncio
 import time
