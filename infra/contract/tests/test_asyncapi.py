@@ -2,7 +2,9 @@
 
 import copy
 import importlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncapi
 import compatibility
@@ -13,6 +15,8 @@ import yaml
 from ticketing_common.values import events
 from ticketing_common.values.events import EVENTS, Event
 
+Schemas = dict[str, Any]
+
 ROOT = Path(__file__).parents[3]
 SERVICES = {
     "tickets": "tickets.handlers",
@@ -22,23 +26,23 @@ SERVICES = {
 }
 
 
-def document():
+def document() -> Any:
     return yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
 
 
-def test_document_is_current():
+def test_document_is_current() -> None:
     assert (ROOT / "docs/asyncapi.yaml").read_text() == asyncapi.to_yaml(), "run `make asyncapi`"
 
 
-def test_document_contains_every_event():
+def test_document_contains_every_event() -> None:
     concrete = {each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)}
     assert set(EVENTS) == {each for each in concrete if hasattr(each, "subject")}
 
 
-def test_every_reference_leads_somewhere():
+def test_every_reference_leads_somewhere() -> None:
     contract = document()
 
-    def check(node):
+    def check(node: Any) -> None:
         if isinstance(node, dict):
             if ref := node.get("$ref"):
                 target = contract
@@ -53,36 +57,36 @@ def test_every_reference_leads_somewhere():
     check(contract)
 
 
-def test_payloads_are_json_schemas():
+def test_payloads_are_json_schemas() -> None:
     for schema in document()["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_service_has_a_handler_for_exactly_the_events_it_consumes(service):
+def test_service_has_a_handler_for_exactly_the_events_it_consumes(service: str) -> None:
     handlers = importlib.import_module(SERVICES[service]).HANDLERS
     assert set(handlers) == {event for event in EVENTS if service in event.consumers}
 
 
-def test_contract_is_compatible_with_the_last_release():
+def test_contract_is_compatible_with_the_last_release() -> None:
     released = yaml.safe_load((ROOT / "infra/contract/released.yaml").read_text())
     assert compatibility.incompatibilities(released, document()) == []
 
 
-def remove_field(schemas):
+def remove_field(schemas: Schemas) -> None:
     del schemas["OrderCreated"]["properties"]["userId"]
 
 
-def retype_field(schemas):
+def retype_field(schemas: Schemas) -> None:
     schemas["OrderCreated"]["properties"]["userId"] = {"type": "integer"}
 
 
-def require_new_field(schemas):
+def require_new_field(schemas: Schemas) -> None:
     schemas["OrderCreated"]["properties"]["seatId"] = {"type": "string"}
     schemas["OrderCreated"]["required"].append("seatId")
 
 
-def remove_schema(schemas):
+def remove_schema(schemas: Schemas) -> None:
     del schemas["PaymentFailed"]
 
 
@@ -95,13 +99,13 @@ def remove_schema(schemas):
         (remove_schema, "PaymentFailed was removed"),
     ],
 )
-def test_incompatible_change_is_found(change, problem):
+def test_incompatible_change_is_found(change: Callable[[Schemas], None], problem: str) -> None:
     changed = copy.deepcopy(document())
     change(changed["components"]["schemas"])
     assert problem in compatibility.incompatibilities(document(), changed)
 
 
-def test_optional_new_field_is_compatible():
+def test_optional_new_field_is_compatible() -> None:
     changed = copy.deepcopy(document())
     changed["components"]["schemas"]["OrderCreated"]["properties"]["seatId"] = {"type": "string"}
     assert compatibility.incompatibilities(document(), changed) == []
