@@ -46,7 +46,7 @@ test-all: venv ## run all tests, the long ones of every night included
 
 coverage: venv ## run the tests and print which lines and branches none of them runs
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -m "not nightly" || { echo "Tests failed: fix them first, then run make coverage again"; exit 1; }
+	@$(BIN)/coverage run -m pytest --numprocesses 2 --no-loadscope-reorder -m "not nightly" || { echo "Tests failed: fix them first, then run make coverage again"; exit 1; }
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
