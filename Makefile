@@ -78,7 +78,7 @@ clean: ## remove the virtual environment; the data in .data stays
 	rm -rf .venv
 
 # A virtual environment contains absolute paths: in a copied checkout it would run the code of the original.
-venv: .venv/installed
+venv: .venv/installed ## create the virtual environment
 	@$(BIN)/python -P -c 'import os, ticketing_local as t; assert t.__file__.startswith(os.getcwd() + "/")' 2> /dev/null || \
 	  { echo "This .venv was created in another folder or for another Python: run 'make clean', then try again."; exit 1; }
 

@@ -21,7 +21,7 @@ the same on every retry. Each version of an aggregate has exactly one event. An 
 change applies to the version before it; one that carries the whole state (`ticket.*`) applies if it is
 newer. Unknown fields are ignored.
 
-Within a subject no field is removed, renamed, retyped or newly required.
+Within a subject no field is removed, renamed or retyped, or changes between optional and required.
 """
 _HEADERS = {
     "type": "object",

@@ -52,7 +52,7 @@ class JobQueue:
             pipeline.execute()
 
     def remove(self, order_ids: Iterable[str]) -> None:
-        """Remove the orders' jobs, except enqueued ones, which may stand for other orders as well."""
+        """Remove the orders' jobs, except enqueued ones: such a job expires every order that is due."""
         candidates = list(order_ids)
         with self.connection.pipeline(transaction=False) as pipeline:
             for order_id in candidates:

@@ -1,8 +1,8 @@
 """Publishes the expiry of each order that is due: by an RQ job, otherwise by a check of the ledger.
 
-Both read the ledger, so they are never early and never publish an order that is decided. They may run several
-times, on several workers, and be killed at any point: what is not marked as published is published again with
-the same event id, and the stream drops the duplicate.
+Both read the ledger, so they are never early and never publish the expiry of a decided order. They may run
+several times, on several workers, and be killed at any point: what is not marked as published is published
+again with the same event id, and the stream drops the duplicate.
 """
 
 import asyncio

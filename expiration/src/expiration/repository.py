@@ -12,14 +12,11 @@ from ticketing_common.storage.documents import Documents
 from ticketing_common.storage.mongo import Database
 
 RESOLVED_KEPT = timedelta(days=7)
-"""A late event of the order finds its resolved entry for so long."""
+"""How long a resolved entry is kept, so that late events of its order are recognised."""
 
 
 class Ledger:
-    """When each order expires: the source of truth, from which the jobs in Redis can be recreated.
-
-    MongoDB stores `Entry.resolved_at` as `settled_at`.
-    """
+    """When each order expires: the source of truth, from which the jobs in Redis can be recreated."""
 
     def __init__(self, database: Database) -> None:
         self._entries = Documents(database, "entries", Entry)

@@ -66,7 +66,7 @@ class Orders:
         return await self._orders.find_last({"ticket.id": ticket_id}, by="ticket.n")
 
     async def get(self, order_id: str) -> Order:
-        """Raises NotFound."""
+        """The order with this id. Raises NotFound."""
         order = await self._orders.find(id=order_id)
         if order is None:
             raise NotFound("order")

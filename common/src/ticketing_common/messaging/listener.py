@@ -10,8 +10,9 @@ Each delivery has one of these outcomes, counted by `ticketing_events_handled_to
 - removed: no version of the service consumes the subject any more. Acknowledged.
 - dead: it does not parse, or was early or failed too often. Stored as a dead letter, then acknowledged.
 - store down: MongoDB was unreachable for 15 s, or rejects the change for the moment. Redelivered, to a
-  replica that reaches MongoDB; this replica fetches no events until MongoDB answers. Only early and failed
-  count towards the dead letter.
+  replica that reaches MongoDB; this replica fetches no events until MongoDB answers.
+
+Only early and failed count towards the dead letter.
 """
 
 import asyncio
@@ -193,7 +194,7 @@ class Listener:
             return []
 
     async def _deliver(self, message: Msg) -> None:
-        """Handle one message. Never raises, so one message cannot stop the others."""
+        """Handle one message. An error of a handler does not stop the others."""
         structlog.contextvars.clear_contextvars()
         continue_trace((message.headers or {}).get("traceparent"))
         self._bus.progress.note_delivery(message)

@@ -1,4 +1,6 @@
-"""Whether a service has consumed all events published so far, so that an id it has no copy of does not exist.
+"""Determines whether a service has consumed all published events.
+
+Only then does a missing copy mean that the id does not exist.
 
 docs/decisions/0008-404-only-when-caught-up.md explains the rules.
 """

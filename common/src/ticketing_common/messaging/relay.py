@@ -38,7 +38,7 @@ log = get_logger(__name__)
 
 
 class Relay:
-    """Publishes what this process stores at once, and sweeps for what a crash or an outage left behind."""
+    """Publishes immediately what this process has stored, and sweeps for what was left behind."""
 
     def __init__(self, outbox: Outbox, bus: Bus) -> None:
         self.outbox = outbox
@@ -108,8 +108,8 @@ class Relay:
             ]
             if updates:
                 # Does not wait for the journal: a removal that a crash undoes causes only a duplicate.
-                unacknowledged = collection.with_options(write_concern=WriteConcern(w=1, j=False))
-                await unacknowledged.bulk_write(updates, ordered=False)
+                unjournaled = collection.with_options(write_concern=WriteConcern(w=1, j=False))
+                await unjournaled.bulk_write(updates, ordered=False)
 
     async def _publish_in_order(self, pending: UnpublishedEvents) -> list[str]:
         """Publish the events of one document up to the first failure. Returns the published ids."""

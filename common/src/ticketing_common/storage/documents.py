@@ -101,9 +101,9 @@ class Documents(Generic[A]):
 
         One atomic write, which does not change the version. A crash of MongoDB may undo it.
         """
-        unacknowledged = self.collection.with_options(write_concern=WriteConcern(w=1, j=False))
+        unjournaled = self.collection.with_options(write_concern=WriteConcern(w=1, j=False))
         return self._load(
-            await unacknowledged.find_one_and_update(criteria, {"$set": fields}, self._fields, sort=[(by, 1)])
+            await unjournaled.find_one_and_update(criteria, {"$set": fields}, self._fields, sort=[(by, 1)])
         )
 
     async def sum_by(self, criteria: dict[str, Any], *, by: str, of: str) -> dict[Any, tuple[int, int]]:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """One consistency boundary: it changes as a whole, and each change raises its version by one.
+    """One consistency boundary: it changes as a whole, and each change increments its version.
 
     The rules in a service's models.py take an aggregate and return the changed one with the same version. The
-    repository raises the version, because only the repository learns whether the change was stored.
+    repository increments the version, because only it can determine whether the change was stored.
     """
 
     stored_names: ClassVar[Mapping[str, str]] = {}

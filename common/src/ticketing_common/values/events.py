@@ -12,6 +12,7 @@ from pydantic import AwareDatetime
 from ticketing_common.values.money import Dollars
 from ticketing_common.values.wire import WireModel
 
+# `awaiting:payment` is valid for clients of the original system; nothing sets it.
 OrderStatus = Literal["created", "awaiting:payment", "complete", "cancelled", "refunded"]
 CancellationReason = Literal["user", "expired", "payment-failed"]
 Service = Literal["tickets", "orders", "payments", "expiration"]

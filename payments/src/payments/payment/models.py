@@ -27,7 +27,7 @@ PaymentStatus = Literal[
 OrderStatus = Literal["created", "complete", "cancelled", "refunded"]
 
 _KEY_IS_VALID_FOR = timedelta(hours=23)
-"""Stripe forgets an idempotency key after 24 hours, and would then create a second intent."""
+"""Stripe deletes an idempotency key after 24 hours; a later request would create a second intent."""
 
 
 class OrderCancelled(MarketError):
@@ -57,7 +57,7 @@ class Payment(Aggregate):
     """When the order expires."""
     status: PaymentStatus = "unpaid"
     intent_requested_at: datetime | None = None
-    """Before the first request to Stripe for a PaymentIntent."""
+    """When the first request for a PaymentIntent was about to be sent."""
     stripe_id: str | None = None
     """The PaymentIntent (pi_...)."""
     idempotency_key_no: int = 0
@@ -70,7 +70,7 @@ class Payment(Aggregate):
     settle_at: datetime | None = None
     """When the payment is settled next (scheduling.py); None: nothing to do."""
     due_since: datetime | None = None
-    """Since when a capture, void or refund has been due."""
+    """The time since which a capture, void or refund has been due."""
     failures: int = 0
     """Attempts to settle that failed in a row."""
 
@@ -134,7 +134,7 @@ def refund_key(payment: Payment) -> str:
 def record_intent(payment: Payment, intent_id: str) -> Payment:
     """The payment with its intent, to store before the bank is asked. The first recorded intent stays.
 
-    An intent of an order that has ended is recorded as well, since it has to be canceled.
+    An intent of an order that has ended is recorded as well, since it has to be cancelled.
     """
     return payment if payment.stripe_id else payment.evolve(stripe_id=intent_id, status="begun")
 
