@@ -139,7 +139,7 @@ async def test_double_click_makes_one_order_and_one_payment(open_page, site):
     orders = (await buyer.get("/api/orders")).json()["orders"]
     assert len(orders) == 1
     requests: list[Request] = []
-    page.on("request", requests.append)
+    page.on("request", lambda request: requests.append(request))
     await enter_card(page)
     await button(page, "Pay $").dblclick()
     await expect(heading(page, "yours")).to_be_visible()
