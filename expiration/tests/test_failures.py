@@ -55,6 +55,7 @@ async def test_orders_that_expired_without_a_worker_are_published_when_one_start
             await system.wait_for_expiries(*events)
 
 
+@pytest.mark.nightly
 async def test_orders_expire_on_time_after_a_restart_of_every_store(own_system, stores, orders):
     with own_system.worker():
         async with own_system.service():

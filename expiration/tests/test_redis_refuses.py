@@ -31,10 +31,10 @@ def redis_fault(fault, stores):
                 stores.start("redis")
 
 
-with_each_fault = pytest.mark.parametrize("fault", ["full", "read-only", "frozen", "killed"])
-
-
-@with_each_fault
+@pytest.mark.parametrize(
+    "fault",
+    ["full", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("read-only", "frozen", "killed"))],
+)
 async def test_hundreds_of_orders_expire_on_time(own_system, stores, orders, fault):
     with own_system.worker():
         async with own_system.service():
@@ -47,7 +47,7 @@ async def test_hundreds_of_orders_expire_on_time(own_system, stores, orders, fau
     assert delays[-1] < 3  # a busy machine takes a while to publish hundreds at once
 
 
-@with_each_fault
+@pytest.mark.parametrize("fault", ["full", "read-only", "frozen", "killed"])
 async def test_service_and_worker_are_not_ready(own_system, stores, fault):
     async def states(client):
         return (await client.get("/readyz")).json()
@@ -74,6 +74,7 @@ async def test_service_and_worker_are_not_ready(own_system, stores, fault):
             await wait_until(lambda: are("up"))
 
 
+@pytest.mark.nightly
 async def test_jobs_publish_expiries_again_after_redis_was_full(own_system, stores, orders):
     redis = Redis.from_url(stores.settings.redis_url)
     with own_system.worker():

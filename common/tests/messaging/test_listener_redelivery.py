@@ -70,7 +70,10 @@ async def test_event_that_is_not_due_is_redelivered_when_it_is(bus, database, le
         assert await count_deliveries(bus) == 2
 
 
-async def test_change_rejected_for_the_moment_does_not_count_as_a_failure(bus, database, letters, nats_url):
+async def test_change_rejected_for_the_moment_does_not_count_as_a_failure(
+    bus, database, letters, nats_url, monkeypatch
+):
+    monkeypatch.setattr(listener_module, "_randomised", lambda _: 0.05)
     inbox = Inbox(*[Unavailable()] * (MAX_FAILURES + 1))
     async with running_replica(nats_url, database, {PaymentFailed: inbox}):
         await wait_until_handled(inbox, await publish_failed(bus), 40)

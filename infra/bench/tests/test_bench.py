@@ -15,6 +15,7 @@ from ticketing_bench.routes import GROWING, ROUTES
 SHORT = Scope(seconds=0.15, sizes=[60, 120], two_workers=True, rounds=1, samples=10)
 
 
+@pytest.mark.nightly
 async def test_short_run_measures_and_shows_every_figure(tmp_path):
     results = await run(SHORT, tmp_path)
     found = json.loads(json.dumps(results.to_json()))

@@ -95,6 +95,7 @@ def test_restarted_member_waits_until_its_name_resolves_to_its_address(single_me
     assert single_member.restarts == 0
 
 
+@pytest.mark.nightly
 def test_members_restarted_while_dns_is_down_elect_a_primary_once_it_is_back(start, dns):
     pods = start("prod", 3)
     for pod in pods:
