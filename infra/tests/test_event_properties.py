@@ -218,7 +218,7 @@ def _matches_any_version(document: dict[str, Any], criteria: dict[str, Any]) -> 
         ("ticketing_common.storage.documents.is_next_version", lambda *_: True),
         ("payments.payment.models.is_next_version", lambda *_: True),
         ("tickets.handlers.apply_order", _apply_any_order),
-        pytest.param("orders.handlers.cancel", _cancel_in_any_status, marks=pytest.mark.nightly),
+        ("orders.handlers.cancel", _cancel_in_any_status),
         ("payments.payment.use_cases.may_have_unrecorded_intent", lambda *_: False),
     ],
 )

@@ -97,7 +97,7 @@ class Purchases:
             await self._stack.processes.start("payments")
 
 
-@pytest.mark.parametrize("count", [24, *nightly(300)])
+@pytest.mark.parametrize("count", [30, *nightly(300)])
 async def test_money_agrees_after_purchases_under_faults(stack, count):
     seller = await stack.sign_up()
     purchases = Purchases(stack, seller, [await stack.sign_up() for _ in range(BUYERS)])
