@@ -108,7 +108,7 @@ async def test_outage_is_logged_once_retried_at_the_same_pace_and_not_counted_as
         if result:
             raise result
 
-    repeating = repeat(step, stopping, name="waiting", every=lambda: 0.05, outages=(ConnectionError,))
+    repeating = repeat(step, stopping, name="waiting", every=0.05, outages=(ConnectionError,))
     await asyncio.wait_for(repeating, 20)
     assert len(starts) == 6
     assert all(second - first >= 0.05 for first, second in pairwise(starts))

@@ -19,8 +19,7 @@ from ticketing_common.http.idempotency import (
 )
 from ticketing_common.http.sessions import OptionalUser, User, end_session, start_session
 
-PREFIX = "/api/users"
-router = api_router(PREFIX, "users")
+router = api_router("/api/users", "users")
 
 
 AccountsDep = Annotated[Accounts, Depends(app_state("accounts"))]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -30,12 +31,14 @@ async def repeat(
     stopping: asyncio.Event,
     *,
     name: str,
-    every: Callable[[], float] = lambda: 0.0,
+    every: float = 0.0,
+    jitter: float = 0.0,
     outages: tuple[type[Exception], ...] = (),
     longest_back_off: float | None = None,
 ) -> None:
-    """Call `step` until `stopping` is set, with `every()` seconds between two calls.
+    """Call `step` until `stopping` is set, with `every` seconds between two calls.
 
+    `jitter`: up to so many seconds are added at random, so that replicas do not call at the same moment.
     `outages`: the errors of a dependency that is down. The step is called again at the same pace, and the
     error is logged once a minute. Any other error is logged with its traceback, counted in
     `ticketing_background_job_failures_total`, and retried with a back-off from 1 to 60 s, or to
@@ -46,7 +49,7 @@ async def repeat(
     outage_logged_at = float("-inf")
     while not stopping.is_set():
         started = time.monotonic()
-        pause = every()
+        pause = every + random.uniform(0, jitter)
         try:
             await step()
             back_off = _SHORTEST_BACK_OFF

@@ -1,6 +1,6 @@
 """Creates and runs a service from its parts: the composition that all main.py modules share."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -8,7 +8,8 @@ from fastapi import APIRouter, FastAPI
 
 from ticketing_common.background import Job
 from ticketing_common.config import Settings, load_settings
-from ticketing_common.http.app import create_app
+from ticketing_common.http.app import Step, create_app
+from ticketing_common.http.health import HealthCheck, HealthChecks
 from ticketing_common.http.server import serve
 from ticketing_common.messaging.bus import Bus
 from ticketing_common.messaging.dead_letters import DeadLetters
@@ -30,10 +31,10 @@ def create_service(
     consumes: tuple[Handlers, object] | None = None,
     router: APIRouter | None = None,
     state: Mapping[str, Any] | None = None,
-    prepare: Sequence[Callable[[], Awaitable[None]]] = (),
+    prepare: Sequence[Step] = (),
     jobs: Sequence[Job] = (),
-    checks: Mapping[str, Callable[[], Awaitable[object]]] | None = None,
-    close: Sequence[Callable[[], Awaitable[None]]] = (),
+    checks: HealthChecks | None = None,
+    close: Sequence[Step] = (),
 ) -> FastAPI:
     """The app of a service with a database.
 
@@ -42,7 +43,7 @@ def create_service(
     `create_app`.
     """
     all_jobs, all_close = list(jobs), list(close)
-    all_checks: dict[str, Callable[[], Awaitable[object]]] = {"mongo": partial(ping, database)}
+    all_checks: dict[str, HealthCheck] = {"mongo": partial(ping, database)}
     if bus:
         all_checks["nats"] = bus.ping
         all_close.append(bus.close)

@@ -1,6 +1,8 @@
 """Synchronizes the jobs in Redis with the ledger, and measures overdue expiries."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from redis import RedisError
 
@@ -26,35 +28,15 @@ async def sync_jobs(
     ledger: Ledger, job_queue: JobQueue, job_changes: JobChanges, stopping: asyncio.Event
 ) -> None:
     """Until `stopping` is set: write job changes, add missing jobs, and measure overdue expiries."""
+    steps: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
+        ("write_job_changes", job_changes.write, _WRITE_EVERY),
+        ("add_missing_jobs", partial(add_missing_jobs, ledger, job_queue), _ADD_MISSING_EVERY),
+        ("measure_overdue", partial(measure_overdue, ledger), _MEASURE_EVERY),
+    ]
     outages = (*MONGO_UNAVAILABLE, RedisError)
     async with asyncio.TaskGroup() as group:
-        group.create_task(
-            repeat(
-                job_changes.write,
-                stopping,
-                name="write_job_changes",
-                every=lambda: _WRITE_EVERY,
-                outages=outages,
-            )
-        )
-        group.create_task(
-            repeat(
-                lambda: add_missing_jobs(ledger, job_queue),
-                stopping,
-                name="add_missing_jobs",
-                every=lambda: _ADD_MISSING_EVERY,
-                outages=outages,
-            )
-        )
-        group.create_task(
-            repeat(
-                lambda: measure_overdue(ledger),
-                stopping,
-                name="measure_overdue",
-                every=lambda: _MEASURE_EVERY,
-                outages=outages,
-            )
-        )
+        for name, step, every in steps:
+            group.create_task(repeat(step, stopping, name=name, every=every, outages=outages))
 
 
 async def measure_overdue(ledger: Ledger) -> None:

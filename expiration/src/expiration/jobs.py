@@ -6,7 +6,6 @@ again with the same event id, and the stream drops the duplicate.
 """
 
 import asyncio
-import random
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -27,8 +26,9 @@ _PUBLISH_TIMEOUT = 2.0
 """Seconds. A restart of NATS loses pending acknowledgements, and the next job must not wait for them."""
 _OVERDUE_AFTER = timedelta(seconds=0.2)
 """More than a job usually needs; with the interval below, less than a second."""
-_CHECK_EVERY = (0.15, 0.25)
-"""Seconds, random, so that several workers do not check at the same moment."""
+_CHECK_EVERY = 0.15
+_CHECK_JITTER = 0.1
+"""Seconds."""
 
 log = get_logger(__name__)
 
@@ -52,7 +52,8 @@ class Publisher:
             check,
             stopping,
             name="Publisher.publish_overdue",
-            every=lambda: random.uniform(*_CHECK_EVERY),
+            every=_CHECK_EVERY,
+            jitter=_CHECK_JITTER,
             outages=MONGO_UNAVAILABLE,
         )
 

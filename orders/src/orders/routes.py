@@ -21,8 +21,7 @@ from ticketing_common.http.idempotency import (
 from ticketing_common.http.pagination import Cursor, paginate
 from ticketing_common.http.sessions import CurrentUser
 
-PREFIX = "/api/orders"
-router = api_router(PREFIX, "orders")
+router = api_router("/api/orders", "orders")
 
 OrdersDep = Annotated[Orders, Depends(app_state("orders"))]
 SettingsDep = Annotated[Settings, Depends(app_state("settings"))]

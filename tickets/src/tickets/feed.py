@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from pydantic import ValidationError
 
-from ticketing_common.background import cancel_and_wait
+from ticketing_common.background import cancel_and_wait, retry_while_down
 from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus
 from ticketing_common.messaging.stream_reader import Position, StoredMessage, read_messages
 from ticketing_common.observability.logs import get_logger
@@ -126,19 +126,20 @@ class Feed:
 
     async def _read_stream(self) -> None:
         await self._bus.connect()
-        while self._position is None:
-            try:
-                await self._load_recent()
-            except NATS_UNAVAILABLE as error:
-                log.warning("the feed cannot read the stream yet", reason=repr(error))
-                await asyncio.sleep(_RETRY_SECONDS)
-        async for position, messages in tail_stream(self._bus, _SUBJECTS, self._position):
-            if position < self._position:
+        reached = await retry_while_down(
+            self._load_recent, NATS_UNAVAILABLE, waiting_for="jetstream", every=_RETRY_SECONDS
+        )
+        async for position, messages in tail_stream(self._bus, _SUBJECTS, reached):
+            if position < reached:
                 self._reset(position)
             self._append(position, messages)
+            reached = position
 
-    async def _load_recent(self) -> None:
-        """Load the latest events, so that few listeners of a restarted process must read from the stream."""
+    async def _load_recent(self) -> Position:
+        """Load the latest events, so that few listeners of a restarted process must read from the stream.
+
+        Returns the position reached.
+        """
         stream = await self._bus.stream_info()
         first, last = stream.state.first_seq - 1, stream.state.last_seq
         position = kept_after = Position.of(stream, max(first, last - MAX_RECENT, 0))
@@ -150,7 +151,9 @@ class Feed:
         self._first_position = max(
             (message.position for message in latest if message.at < self._created_at), default=kept_after
         )
-        self._append(max(position, Position.of(stream, last)), latest)
+        reached = max(position, Position.of(stream, last))
+        self._append(reached, latest)
+        return reached
 
     def _append(self, position: Position, messages: list[StoredMessage]) -> None:
         self._recent += map(_encode, messages)

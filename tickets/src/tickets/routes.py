@@ -23,8 +23,7 @@ from tickets.repository import Tickets
 from tickets.schemas import TicketIn, TicketOut, as_json
 from tickets.sse import EventStream
 
-PREFIX = "/api/tickets"
-router = api_router(PREFIX, "tickets")
+router = api_router("/api/tickets", "tickets")
 
 TicketsDep = Annotated[Tickets, Depends(app_state("tickets"))]
 FeedDep = Annotated[Feed, Depends(app_state("feed"))]

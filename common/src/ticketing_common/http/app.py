@@ -103,7 +103,7 @@ async def _lifespan(
 
 async def _run(job: Job, stopping: asyncio.Event) -> None:
     """Run a job until `stopping` is set, restarting it whenever it ends or fails."""
-    await repeat(lambda: job(stopping), stopping, name=_job_name(job), every=lambda: 1.0)
+    await repeat(lambda: job(stopping), stopping, name=_job_name(job), every=1.0)
 
 
 def _job_name(job: Job) -> str:

@@ -13,8 +13,11 @@ from ticketing_common.observability.metrics import DEPENDENCY_UP
 _TIMEOUT = 2
 """Seconds for each check."""
 
-HealthChecks = Mapping[str, Callable[[], Awaitable[object]]]
-"""The name of each dependency, and a check that raises unless it answers."""
+HealthCheck = Callable[[], Awaitable[object]]
+"""Raises unless the dependency answers."""
+
+HealthChecks = Mapping[str, HealthCheck]
+"""By the name of the dependency."""
 
 
 def health_router(checks: HealthChecks) -> APIRouter:

@@ -119,12 +119,12 @@ class Listener:
         subscription = await _when_connected(self._consumer.subscribe)
         until_cancelled = asyncio.Event()
         jobs = [
-            repeat(self._measure, until_cancelled, name="Listener.measure", every=lambda: _MEASURE_EVERY),
+            repeat(self._measure, until_cancelled, name="Listener.measure", every=_MEASURE_EVERY),
             repeat(
                 self._extend,
                 until_cancelled,
                 name="Listener.extend",
-                every=lambda: _EXTEND_EVERY,
+                every=_EXTEND_EVERY,
                 longest_back_off=_EXTEND_EVERY,  # the consumer's ack_wait is twice that
             ),
         ]

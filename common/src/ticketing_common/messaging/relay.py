@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import UpdateOne, WriteConcern
+from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from ticketing_common.background import repeat
 from ticketing_common.messaging.bus import NATS_UNAVAILABLE, Bus
 from ticketing_common.observability.logs import get_logger
 from ticketing_common.observability.metrics import EVENTS_PUBLISHED, OUTBOX_OLDEST, OUTBOX_SWEPT
+from ticketing_common.storage.leases import not_leased
+from ticketing_common.storage.mongo import without_journal
 from ticketing_common.storage.outbox import Outbox, UnpublishedEvents
 from ticketing_common.values.clock import now
 
@@ -53,7 +55,7 @@ class Relay:
                     lambda: self._sweep_all(stopping),
                     stopping,
                     name="Relay.sweep",
-                    every=lambda: _SWEEP_EVERY,
+                    every=_SWEEP_EVERY,
                     outages=outages,
                 )
                 group.create_task(sweep)
@@ -107,9 +109,8 @@ class Relay:
                 if pending.collection is collection
             ]
             if updates:
-                # Does not wait for the journal: a removal that a crash undoes causes only a duplicate.
-                unjournaled = collection.with_options(write_concern=WriteConcern(w=1, j=False))
-                await unjournaled.bulk_write(updates, ordered=False)
+                # A removal that a crash undoes causes only a duplicate.
+                await without_journal(collection).bulk_write(updates, ordered=False)
 
     async def _publish_in_order(self, pending: UnpublishedEvents) -> list[str]:
         """Publish the events of one document up to the first failure. Returns the published ids."""
@@ -140,7 +141,11 @@ class Relay:
         OUTBOX_OLDEST.labels(collection.name).set(age)
         if not oldest:
             return False
-        cursor = collection.find(left | _not_leased(at), {"_id": 1}).sort("outbox.at", 1).limit(_BATCH)
+        cursor = (
+            collection.find(left | not_leased("outbox_lease", at), {"_id": 1})
+            .sort("outbox.at", 1)
+            .limit(_BATCH)
+        )
         found = [document["_id"] for document in await cursor.to_list(_BATCH)]
         if not found:  # other replicas have leased all
             return False
@@ -154,14 +159,9 @@ class Relay:
         """Lease the documents that no other replica has leased, so that replicas share the work."""
         lease = {"token": secrets.token_hex(8), "until": at + _LEASE}
         await collection.update_many(
-            {"_id": {"$in": ids}} | _not_leased(at), {"$set": {"outbox_lease": lease}}
+            {"_id": {"$in": ids}} | not_leased("outbox_lease", at), {"$set": {"outbox_lease": lease}}
         )
         leased = {"_id": {"$in": ids}, "outbox_lease.token": lease["token"]}
         projection = {"version": 1, "outbox": {"$slice": _MAX_EVENTS_OF_DOCUMENT}}
         documents = await collection.find(leased, projection).to_list(len(ids))
         return [UnpublishedEvents(collection, document["_id"], document["outbox"]) for document in documents]
-
-
-def _not_leased(at: datetime) -> dict[str, Any]:
-    """Matches documents without a valid lease."""
-    return {"outbox_lease.until": {"$not": {"$gt": at}}}

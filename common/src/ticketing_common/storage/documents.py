@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
-from pymongo import IndexModel, WriteConcern
+from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from ticketing_common.storage.idempotency import IdempotencyKeyTaken
-from ticketing_common.storage.mongo import MAX_CONNECTIONS, Database
+from ticketing_common.storage.mongo import MAX_CONNECTIONS, Database, without_journal
 from ticketing_common.storage.outbox import (
     MAX_OUTBOX_EVENTS,
     MAX_QUEUED_EVENTS,
@@ -101,9 +101,10 @@ class Documents(Generic[A]):
 
         One atomic write, which does not change the version. A crash of MongoDB may undo it.
         """
-        unjournaled = self.collection.with_options(write_concern=WriteConcern(w=1, j=False))
         return self._load(
-            await unjournaled.find_one_and_update(criteria, {"$set": fields}, self._fields, sort=[(by, 1)])
+            await without_journal(self.collection).find_one_and_update(
+                criteria, {"$set": fields}, self._fields, sort=[(by, 1)]
+            )
         )
 
     async def sum_by(self, criteria: dict[str, Any], *, by: str, of: str) -> dict[Any, tuple[int, int]]:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient as MongoClient
 from motor.motor_asyncio import AsyncIOMotorDatabase
+from pymongo import WriteConcern
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, WriteConcernError
 
 MONGO_UNAVAILABLE = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
@@ -44,6 +45,11 @@ def connect(uri: str) -> Database:
 async def ping(database: Database) -> None:
     """Raises one of MONGO_UNAVAILABLE unless the server answers now."""
     await database.command("ping")
+
+
+def without_journal(collection: Any) -> Any:
+    """The collection, with writes that are acknowledged at once, and that a crash of MongoDB may undo."""
+    return collection.with_options(write_concern=WriteConcern(w=1, j=False))
 
 
 def _names_replica_set(uri: str) -> bool:

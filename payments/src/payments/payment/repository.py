@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 
-from pymongo import ASCENDING, IndexModel, WriteConcern
+from pymongo import ASCENDING, IndexModel
 
 from payments.payment.models import Payment, PaymentStatus, event_of
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.storage.documents import DocumentNotFound, Documents, DuplicateDocument
-from ticketing_common.storage.mongo import Database
+from ticketing_common.storage.leases import not_leased
+from ticketing_common.storage.mongo import Database, without_journal
 from ticketing_common.storage.outbox import Outbox
 from ticketing_common.values.clock import now
 from ticketing_common.values.errors import NotFound
@@ -90,28 +91,26 @@ class Payments:
         """
         at = now()
         readable = {"$in": get_args(PaymentStatus)}
-        due = {"settle_at": _TIME | {"$lte": at}, "status": readable, **_not_leased(at)}
+        due = {"settle_at": _TIME | {"$lte": at}, "status": readable, **not_leased("lease", at)}
         return await self._payments.update_first(due, {"lease": _lease(holder, at)}, by="settle_at")
 
     async def renew_leases(self, payment_ids: Collection[str], holder: str) -> None:
         """Extend the leases on these payments that `holder` still has."""
         held = {"_id": {"$in": list(payment_ids)}, "lease.holder": holder}
-        await self._without_journal().update_many(held, {"$set": {"lease": _lease(holder, now())}})
+        await without_journal(self._payments.collection).update_many(
+            held, {"$set": {"lease": _lease(holder, now())}}
+        )
 
     async def release_lease(self, payment_id: str, holder: str) -> None:
         """End the lease if `holder` still has it."""
-        await self._without_journal().update_one(
+        await without_journal(self._payments.collection).update_one(
             {"_id": payment_id, "lease.holder": holder}, {"$unset": {"lease": True}}
         )
-
-    def _without_journal(self) -> Any:
-        """For leases: if a crash of MongoDB loses one, a payment is settled twice, which is harmless."""
-        return self._payments.collection.with_options(write_concern=WriteConcern(w=1, j=False))
 
     async def make_all_due(self) -> None:
         """Make every scheduled payment due now, unless another replica has leased it."""
         at = now()
-        later = {"settle_at": _TIME | {"$gt": at}, **_not_leased(at)}
+        later = {"settle_at": _TIME | {"$gt": at}, **not_leased("lease", at)}
         await self._payments.collection.update_many(later, {"$set": {"settle_at": at}})
 
     async def find_oldest_due(self) -> datetime | None:
@@ -124,8 +123,3 @@ class Payments:
 
 def _lease(holder: str, at: datetime) -> dict[str, Any]:
     return {"holder": holder, "until": at + LEASE}
-
-
-def _not_leased(at: datetime) -> dict[str, Any]:
-    """Also matches payments that were never leased."""
-    return {"lease.until": {"$not": {"$gt": at}}}

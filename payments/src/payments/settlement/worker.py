@@ -105,7 +105,7 @@ class _Worker:
             self._renew_leases,
             asyncio.Event(),
             name="settlement.renew_leases",
-            every=lambda: _INTERVAL,
+            every=_INTERVAL,
             outages=MONGO_UNAVAILABLE,
             longest_back_off=_INTERVAL,  # a lease lasts three seconds
         )
