@@ -23,22 +23,22 @@ async def test_orders_expire_on_time_after_redis_lost_its_data(system, orders):
     assert delays[-1] < 1
 
 
-async def test_orders_expire_once_each_while_workers_are_stopped_and_killed(system, overdue_burst):
+async def test_orders_expire_once_each_while_workers_are_killed_and_stopped(system, overdue_burst):
     async with system.service():
-        with system.worker() as stopped:
-            await wait_until(system.count_published)
-            stopped.send_signal(signal.SIGTERM)
-            assert stopped.wait(5) == 0
-        published = await system.count_published()
         with system.worker() as killed:
+            await wait_until(system.count_published)
+            killed.kill()
+            killed.wait()
+        published = await system.count_published()
+        assert published < len(overdue_burst)
+        with system.worker() as stopped:
 
             async def more_are_published():
                 return await system.count_published() > published
 
             await wait_until(more_are_published)
-            killed.kill()
-            killed.wait()
-        assert await system.count_published() < len(overdue_burst)
+            stopped.send_signal(signal.SIGTERM)
+            assert stopped.wait(5) == 0
         with system.worker():
             await system.wait_for_expiries(*overdue_burst)
 

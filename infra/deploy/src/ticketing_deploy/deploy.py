@@ -37,8 +37,9 @@ def main() -> None:
     except (ValueError, OSError, RolloutFailed, subprocess.CalledProcessError) as error:
         sys.exit(f"Nothing was changed: {error}")
     log(f"{context}: rolling out {commit}; currently deployed: {previous or 'nothing'}")
-    # GitHub cancels a workflow with SIGTERM. Handle it like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # GitHub cancels a workflow with SIGTERM. Handle it like Ctrl-C, which background jobs of a shell ignore.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         sys.exit(_roll_out_or_back(rendered, commit, previous, arguments))
     except KeyboardInterrupt:
