@@ -42,9 +42,11 @@ async def test_start_on_a_full_disk_is_refused_with_the_folder_and_what_to_do(
 
 def test_file_that_cannot_be_written_fails_the_start_with_a_message(tmp_path: Path) -> None:
     folder = tmp_path / "data"
+    # Without coverage, which cannot write its file either.
+    environment = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("up_with_stand_ins.py"))],
-        env={**os.environ, "DATA_DIR": str(folder), "PORT": str(free_port())},
+        env={**environment, "DATA_DIR": str(folder), "PORT": str(free_port())},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
         capture_output=True,
         text=True,

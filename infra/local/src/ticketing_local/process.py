@@ -31,6 +31,7 @@ class ProcessSpec:
 _INHERITED = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH"]
 # Stripe may be behind a proxy. HTTP_PROXY is left out: the services call each other over plain HTTP.
 _INHERITED += ["HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"]
+_INHERITED += ["COVERAGE_PROCESS_CONFIG"]  # `make coverage` measures the services of a stack, too
 
 
 def inherited() -> dict[str, str]:
