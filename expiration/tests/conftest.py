@@ -144,9 +144,12 @@ class System:
             print(self.worker_log.read_text())
 
     async def worker_metric(self, name: str, **labels: str) -> float | None:
-        """The value of one of the worker's metrics."""
+        """The value of one of the worker's metrics; None while it starts."""
         async with httpx.AsyncClient(base_url=self.worker_url) as worker:
-            text = (await worker.get("/metrics")).text
+            try:
+                text = (await worker.get("/metrics")).text
+            except httpx.ConnectError:
+                return None
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return next((s.value for s in samples if (s.name, s.labels) == (name, labels)), None)
 

@@ -244,3 +244,9 @@ def test_status_is_2_without_stripe_or_a_setting(reconcile):
     unset = reconcile(STRIPE_KEY="")
     assert unset.returncode == 2
     assert "STRIPE_KEY is not set" in unset.stderr
+
+
+async def test_records_of_the_orders_service_are_optional(shop, reconcile):
+    await shop.complete()
+    result = reconcile(MONGO_URI_ORDERS="")
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -6,7 +6,8 @@ import pytest
 from payment_cases import AUTHORISED, BEGUN, CANCELED, CAPTURED, DECLINED, MISSING, OPEN, PAID, REFUNDED
 
 from payments.payment.models import apply_intent, apply_order_event
-from payments.reconciliation.models import compare_payment
+from payments.reconciliation.models import Sale, compare_payment, compare_sale
+from ticketing_common.values.clock import now
 
 SOLD = apply_intent(apply_order_event(PAID, 1, "complete"), CAPTURED)
 CANCELLED = apply_intent(apply_order_event(PAID, 1, "cancelled"), CANCELED)
@@ -44,3 +45,18 @@ def test_payment_agrees_with_the_intent_that_led_to_its_state(payment, intent):
 )
 def test_each_disagreement_is_a_sentence(payment, intent, disagreement):
     assert disagreement in compare_payment(payment, intent)
+
+
+@pytest.mark.parametrize(
+    ("second", "disagreements"),
+    [
+        (CANCELED, []),
+        (REFUNDED, []),
+        (OPEN, ["a second intent (open), ours is pi_1"]),
+        (AUTHORISED, ["a second intent (authorised), ours is pi_1"]),
+        (CAPTURED, ["a second intent (captured), ours is pi_1"]),
+    ],
+)
+def test_second_intent_disagrees_unless_it_is_canceled_or_refunded(second, disagreements):
+    ours = SOLD.evolve(stripe_id="pi_1")
+    assert compare_sale(Sale(replace(second, id="pi_2"), ours, None), now()) == disagreements

@@ -156,7 +156,8 @@ async def test_session_is_checked_before_the_key(client, key):
 
 
 async def test_deeply_nested_body_with_a_key_is_answered(client):
-    for depth in range(100, 1000, 50):
+    # From some depth on the key's digest fails, a little below that at which the body cannot be parsed.
+    for depth in (100, *range(900, 960), 1000):
         body = f'{{"title": "Opera", "price": 5, "extra": {"[" * depth}{"]" * depth}}}'
         headers = session(SELLER) | {"idempotency-key": str(depth), "content-type": "application/json"}
         answer = await client.post("/api/tickets", content=body, headers=headers)

@@ -1,12 +1,15 @@
 """What every app has around its routes: error shape, limits, origin check, ids, health, metrics, jobs."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from fastapi import Query
+from fastapi.responses import StreamingResponse
 from prometheus_client import REGISTRY
 from pymongo.errors import ServerSelectionTimeoutError
 
@@ -43,6 +46,15 @@ async def delete(name: str) -> None:
 @router.get("/broken")
 async def broken() -> None:
     raise RuntimeError("mongodb://secret-host/")
+
+
+@router.get("/interrupted")
+async def interrupted() -> StreamingResponse:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"the first part"
+        raise RuntimeError("mongodb://secret-host/")
+
+    return StreamingResponse(body())
 
 
 @router.get("/down")
@@ -195,3 +207,9 @@ async def test_failing_job_is_restarted_and_counted_by_its_name(monkeypatch, wra
         await wait_until(is_running)
     assert starts[0].is_set()
     assert count_failures() - before == 2
+
+
+async def test_response_that_fails_halfway_is_not_mistaken_for_a_whole_one(client):
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get("/notes/interrupted")
+    assert (await client.get("/notes")).status_code == 200

@@ -89,3 +89,14 @@ async def test_event_published_twice_is_stored_once(bus):
     await bus.publish(event)
     await bus.publish(event)
     assert len(await published(bus, TicketCreated)) == 1
+
+
+async def test_stream_that_the_server_lost_is_created_again(bus):
+    event = TicketCreated(id=new_id(), version=0, title="a", price=Decimal(1), user_id="u")
+    await bus.js.delete_stream(str(STREAM.name))
+    with pytest.raises(NATS_UNAVAILABLE):
+        await bus.publish(event)
+    await bus.publish(event)
+    assert len(await published(bus, TicketCreated)) == 1
+    await bus.js.delete_stream(str(STREAM.name))
+    assert (await bus.stream_info()).state.messages == 0

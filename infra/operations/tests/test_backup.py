@@ -326,3 +326,19 @@ async def test_failed_dump_prints_the_reason(mongo_uri, tmp_path, command):
         1,
         "dump failed: no variable MONGO_URI_<NAME> names a database\n",
     )
+
+
+async def test_restore_that_fails_can_be_repeated(database, mongo_uri, things, tmp_path, monkeypatch):
+    path = await make_dump(mongo_uri, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "_INSERT_TIMEOUT", 1e-6)
+        with pytest.raises(BackupError, match="run the command again with --drop"):
+            await restore(path, database.name, mongo_uri, drop=True)
+    await restore(path, database.name, mongo_uri, drop=True)
+    assert await read_database(database) == things
+
+
+@pytest.mark.parametrize("keep", ["0", "-1", "many"])
+async def test_number_of_dumps_to_keep_is_positive(tmp_path, command, keep):
+    with pytest.raises(SystemExit):
+        await command("dump", "--to", tmp_path, "--keep", keep)

@@ -13,7 +13,7 @@ from ticketing_common.testing.jobs import running_job
 from ticketing_common.values.clock import now
 from ticketing_common.values.events import TicketCreated
 from ticketing_common.values.ids import new_id
-from ticketing_operations.dead_letters import list_dead_letters, replay_dead_letters
+from ticketing_operations.dead_letters import list_dead_letters, main, replay_dead_letters
 
 
 def dead_letter(identity, at, data=b"{}", subject="order.created"):
@@ -86,3 +86,17 @@ async def test_replayed_message_that_still_does_not_parse_becomes_a_new_dead_let
             return len(found) == 1 and found[0].id != letter.id
 
         await wait_until(is_stored_again)
+
+
+async def test_commands_list_and_replay_the_dead_letters_of_a_database(
+    database, bus, mongo_uri, nats_url, monkeypatch, capsys
+):
+    monkeypatch.setenv("MONGO_URI", mongo_uri)
+    monkeypatch.setenv("NATS_URL", nats_url)
+    await database["dead_letters"].insert_one(dead_letter("1", now(), b"a letter"))
+    assert await main(["list"]) == 0
+    assert "a letter" in capsys.readouterr().out
+    assert await main(["replay", "unknown"]) == 1
+    assert await main(["replay"]) == 0
+    assert (await bus.js.get_last_msg("TICKETING", "order.created")).data == b"a letter"
+    assert await DeadLetters(database).count() == 0
