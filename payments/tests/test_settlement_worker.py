@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from payment_cases import UNPAID
+from stripe_faults import CAPTURE
 
 from payments.payment.models import apply_intent, apply_order_event, new_intent, record_intent, start_attempt
 from payments.payment.repository import Payments
@@ -18,8 +19,6 @@ from ticketing_common.storage.outbox import Outbox
 from ticketing_common.testing import wait_until
 from ticketing_common.values.clock import now
 from ticketing_common.values.ids import new_id
-
-CAPTURE = "POST /v1/payment_intents/{id}/capture"
 
 pytestmark = pytest.mark.usefixtures("_mended")
 
