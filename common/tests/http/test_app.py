@@ -15,6 +15,8 @@ from pymongo.errors import ServerSelectionTimeoutError
 
 from ticketing_common import background
 from ticketing_common.config import SessionSettings
+from ticketing_common.http import app as app_module
+from ticketing_common.http import middleware
 from ticketing_common.http.app import api_router, create_app
 from ticketing_common.http.sessions import CurrentUser
 from ticketing_common.testing import JWT_KEY, new_user, serve_app, session, wait_until
@@ -118,6 +120,19 @@ async def test_request_id_of_the_client_is_kept_if_it_is_well_formed(client):
     assert replaced.headers["x-request-id"] != "a b\tc" * 50
 
 
+async def test_body_that_does_not_arrive_in_time_is_408_and_its_connection_is_closed(client, monkeypatch):
+    monkeypatch.setattr(middleware, "_BODY_TIMEOUT", 0.2)
+
+    async def chunks():
+        yield b'{"text": '
+        await asyncio.sleep(0.5)
+
+    response = await client.post("/notes", content=chunks(), headers=HEADERS)
+    assert response.status_code == 408
+    assert response.json()["errors"] == [{"message": "The request body did not arrive in time"}]
+    assert response.headers["connection"] == "close"
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_body_over_64_kib_is_rejected_before_the_session_is_checked(client, chunked):
     async def chunks():
@@ -213,3 +228,30 @@ async def test_response_that_fails_halfway_is_not_mistaken_for_a_whole_one(clien
     with pytest.raises(httpx.RemoteProtocolError):
         await client.get("/notes/interrupted")
     assert (await client.get("/notes")).status_code == 200
+
+
+async def test_app_starts_once_mongodb_answers():
+    attempts = []
+
+    async def ensure_indexes() -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise ServerSelectionTimeoutError
+
+    async with serve_app(create_app("notes", SessionSettings(jwt_key=JWT_KEY), prepare=[ensure_indexes])):
+        assert len(attempts) == 3
+
+
+async def test_job_that_does_not_stop_in_time_is_cancelled(monkeypatch):
+    monkeypatch.setattr(app_module, "STOP_TIMEOUT", 0.1)
+    cancelled = asyncio.Event()
+
+    async def hang(_stopping: asyncio.Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with serve_app(create_app("jobs", SessionSettings(jwt_key=JWT_KEY), jobs=[hang])):
+        await asyncio.sleep(0.05)
+    await asyncio.wait_for(cancelled.wait(), 1)
