@@ -65,7 +65,7 @@ async def intents_of(intents, order_id):
     ]
 
 
-async def reaches(intents, order_id, status, seconds=10):
+async def reaches(intents, order_id, status, seconds=30):
     """Wait until the order's only intent has this status. Returns the intent."""
 
     async def reached():

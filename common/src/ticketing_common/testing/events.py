@@ -36,8 +36,11 @@ async def is_listening(bus: Bus, service: str) -> bool:
     return True
 
 
-async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 10.0) -> T:
-    """The first truthy result of the probe; an assertion error if there is none in time."""
+async def wait_until(probe: Callable[[], Awaitable[T]], seconds: float = 30.0) -> T:
+    """The first truthy result of the probe; an assertion error if there is none in time.
+
+    The default only ends a test that hangs. A test of a time limit passes `seconds`.
+    """
     deadline = asyncio.get_running_loop().time() + seconds
     while not (answer := await probe()):
         assert asyncio.get_running_loop().time() < deadline, (
