@@ -24,7 +24,7 @@ async def test_buy_form_sent_from_two_tabs_leads_to_one_order(long_window_stack)
     assert len((await buyer.get("/api/orders")).json()["orders"]) == 1
 
 
-async def test_second_buyer_is_told_that_somebody_else_was_faster(long_window_stack):
+async def test_second_buyer_reads_that_somebody_else_was_faster(long_window_stack):
     seller, buyer, late = [await long_window_stack.sign_up() for _ in range(3)]
     ticket_id = await list_ticket(seller)
     await place_order(buyer, ticket_id)
