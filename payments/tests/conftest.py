@@ -11,6 +11,7 @@ import stripe
 from payments.config import Settings
 from payments.main import create
 from payments.payment.repository import Payments
+from payments.stripe.client import StripeApi as StripeClient
 from stripe_stand_in.testing import StripeApi
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.storage.outbox import Outbox
@@ -46,6 +47,14 @@ async def payments(database: Any, bus: Any) -> Payments:
     repository = Payments(database, Outbox(), Arrivals(bus))
     await repository.ensure_indexes()
     return repository
+
+
+@pytest_asyncio.fixture(name="stripe")
+async def _stripe(stripe_api: StripeApi) -> AsyncIterator[StripeClient]:
+    """The service's own client of Stripe."""
+    client = StripeClient(stripe_api.key, stripe_api.url)
+    yield client
+    await client.close()
 
 
 @pytest.fixture

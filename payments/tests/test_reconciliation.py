@@ -13,7 +13,6 @@ from payments.handlers import HANDLERS
 from payments.payment.models import apply_intent, new_intent, record_intent, start_attempt
 from payments.payment.use_cases import change_payment
 from payments.settlement.use_cases import settle
-from payments.stripe.client import StripeApi
 from ticketing_common.storage.mongo import connect
 from ticketing_common.values.clock import now
 from ticketing_common.values.events import (
@@ -25,13 +24,6 @@ from ticketing_common.values.events import (
     PricedTicket,
 )
 from ticketing_common.values.ids import new_id
-
-
-@pytest.fixture
-async def stripe(stripe_api):
-    api = StripeApi(stripe_api.key, stripe_api.url)
-    yield api
-    await api.close()
 
 
 @pytest.fixture

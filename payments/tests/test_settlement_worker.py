@@ -24,13 +24,6 @@ pytestmark = pytest.mark.usefixtures("_mended")
 
 
 @pytest.fixture
-async def stripe(stripe_api):
-    stripe = StripeApi(stripe_api.key, stripe_api.url)
-    yield stripe
-    await stripe.close()
-
-
-@pytest.fixture
 def make_due(payments, stripe):
     async def make_due(count):
         """Authorised payments of complete orders."""
