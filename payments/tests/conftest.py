@@ -11,7 +11,7 @@ import stripe
 from payments.config import Settings
 from payments.main import create
 from payments.payment.repository import Payments
-from payments.stripe.client import StripeApi as StripeClient
+from payments.stripe.client import StripeApi as PaymentsStripeApi
 from stripe_stand_in.testing import StripeApi
 from ticketing_common.messaging.arrivals import Arrivals
 from ticketing_common.storage.outbox import Outbox
@@ -50,9 +50,9 @@ async def payments(database: Any, bus: Any) -> Payments:
 
 
 @pytest_asyncio.fixture(name="stripe")
-async def _stripe(stripe_api: StripeApi) -> AsyncIterator[StripeClient]:
+async def _stripe(stripe_api: StripeApi) -> AsyncIterator[PaymentsStripeApi]:
     """The service's own client of Stripe."""
-    client = StripeClient(stripe_api.key, stripe_api.url)
+    client = PaymentsStripeApi(stripe_api.key, stripe_api.url)
     yield client
     await client.close()
 

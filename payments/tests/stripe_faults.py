@@ -2,6 +2,7 @@
 
 CREATE = "POST /v1/payment_intents"
 LIST = "GET /v1/payment_intents"
+RETRIEVE = "GET /v1/payment_intents/{id}"
 CONFIRM = "POST /v1/payment_intents/{id}/confirm"
 CAPTURE = "POST /v1/payment_intents/{id}/capture"
 CANCEL = "POST /v1/payment_intents/{id}/cancel"

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 from buyer import BUYER, decide, intents_of, metric, pay, place_order, reaches
+from stripe_faults import CAPTURE, LIST
 
 from payments.main import create
 from payments.payment.models import new_intent, start_attempt
 from payments.payment.scheduling import schedule_look_now
 from payments.payment.use_cases import change_payment
-from payments.stripe.client import StripeApi
 from ticketing_common.testing import serve_app, wait_until
 from ticketing_common.values.clock import now
 
@@ -32,12 +32,12 @@ async def test_intent_lost_at_stripe_is_replaced_and_counted_as_a_disagreement(
 
 @pytest.mark.parametrize("key_no", [0, 1], ids=["first key", "later key and a failed search"])
 async def test_delayed_call_gets_the_intent_that_its_recovery_created(
-    client, bus, intents, payments, stripe_api, key_no
+    client, bus, intents, payments, stripe, stripe_api, key_no
 ):
     """The call was delayed on its way to Stripe, and arrives after the settlement has repeated it."""
     order_id = await place_order(bus)
     await payments.get_by_order(order_id)
-    stripe_api.add_fault(kind="error", status=500, operation="GET /v1/payment_intents", times=key_no)
+    stripe_api.add_fault(kind="error", status=500, operation=LIST, times=key_no)
     begun = await change_payment(
         payments,
         order_id,
@@ -50,9 +50,7 @@ async def test_delayed_call_gets_the_intent_that_its_recovery_created(
         return (await payments.get_by_order(order_id)).stripe_id
 
     stripe_id = await wait_until(recorded)
-    late = StripeApi(stripe_api.key, stripe_api.url)
-    assert (await late.create(new_intent(begun))).id == stripe_id
-    await late.close()
+    assert (await stripe.create(new_intent(begun))).id == stripe_id
     await decide(bus, order_id, "cancel")
     await reaches(intents, order_id, "canceled")
 
@@ -63,7 +61,7 @@ async def test_postponed_payment_is_settled_immediately_after_a_restart(
     async with serve_app(create(settings)) as client:
         order_id = await place_order(bus)
         assert (await pay(client, order_id)).status_code == 201
-        stripe_api.add_fault(kind="error", status=503, operation="POST /v1/payment_intents/{id}/capture")
+        stripe_api.add_fault(kind="error", status=503, operation=CAPTURE)
         await decide(bus, order_id, "complete")
 
         async def has_failed():

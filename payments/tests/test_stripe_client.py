@@ -2,6 +2,7 @@
 
 import pytest
 from stripe import PaymentIntent
+from stripe_faults import RETRIEVE
 
 from payments.stripe.client import StripeUnavailable, _to_intent
 from payments.stripe.models import NewIntent
@@ -33,7 +34,7 @@ async def test_unknown_intent_is_missing(stripe):
 
 async def test_lookup_that_stripe_rejects_for_another_reason_decides_nothing(stripe, stripe_api):
     intent = await captured_intent(stripe)
-    stripe_api.add_fault(kind="error", status=400, operation="GET /v1/payment_intents/{id}")
+    stripe_api.add_fault(kind="error", status=400, operation=RETRIEVE)
     with pytest.raises(StripeUnavailable):
         await stripe.retrieve(intent.id)
 
